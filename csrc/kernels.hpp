@@ -1,0 +1,57 @@
+// The innermost loops, compiled once per instruction set (kernels.cpp) and chosen at run time (dispatch.cpp).
+//
+// All of them work on one strip: the same strip_columns consecutive coordinates of several rows, small enough
+// to sit in a core's cache. A strip is padded with zeros, which add nothing to a distance.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "view.hpp"
+
+namespace rc {
+
+// The accuracy of the distances rests on these (passes/distances.hpp): of 16 float32 lanes each adds 10 squares in a
+// run and 5 runs in a strip before it is widened.
+inline constexpr int run_columns = 160;
+inline constexpr int strip_columns = 5 * run_columns;
+
+// Ten strips make a block, the unit that a thread takes at a time.
+inline constexpr int block_columns = 10 * strip_columns;
+
+struct Kernels {
+  std::string_view name;
+
+  // sums[(i*stride + j)*8 ..][l] += the share of lane l (mod 8) in sum_k (a[i][k] - b[j][k])^2, for i < na, j < nb;
+  // where a == b, for i < j < n alone; b follows a in memory. With more, the rows go on behind the strip and will be wanted next.
+  void (*distances_f32)(const float* const* a, int na, const float* const* b, int nb, bool more, double* sums,
+                        int stride);
+  void (*distances_f64)(const double* const* a, int na, const double* const* b, int nb, bool more, double* sums,
+                        int stride);
+
+  // out[k] = origin[k] + sum_i weights[i] * (rows[i][k] - origin[k]), in float64; a null origin is zero.
+  // Returns whether all of them are finite. columns is a multiple of 32.
+  bool (*combine_f32)(const float* const* rows, const double* weights, int m, const float* origin, int columns,
+                      double* out);
+  bool (*combine_f64)(const double* const* rows, const double* weights, int m, const double* origin, int columns,
+                      double* out);
+
+  // Widening on the way in, exact; rounding to nearest even on the way out, once.
+  void (*widen_f16)(const std::uint16_t* in, int columns, float* out);
+  void (*widen_bf16)(const std::uint16_t* in, int columns, float* out);
+  void (*round_f32)(const double* in, int columns, float* out);
+  void (*round_f16)(const double* in, int columns, std::uint16_t* out);
+  void (*round_bf16)(const double* in, int columns, std::uint16_t* out);
+};
+
+// What this build and this processor can run, slowest first.
+std::span<const Kernels* const> available_kernels();
+
+// The kernels in use: the fastest available, unless use_kernels or ROBUSTCORE_ISA (read once) says otherwise.
+const Kernels& kernels();
+
+// Throws std::invalid_argument where the name is not among the available.
+void use_kernels(std::string_view name);
+
+}  // namespace rc

@@ -1,0 +1,48 @@
+#include "scores.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+namespace rc {
+namespace {
+
+// The sum of non-negative numbers, infinity included, carried as high + low (Knuth's exact two-sum).
+double sum(const double* x, std::int64_t count) {
+  double high = 0.0, low = 0.0;
+  for (std::int64_t k = 0; k < count; ++k) {
+    const double next = high + x[k], part = next - high;
+    low += (high - (next - part)) + (x[k] - part);
+    high = next;
+  }
+  return std::isfinite(high) ? high + low : high;
+}
+
+}  // namespace
+
+void krum_scores(const double* D, std::int64_t n, std::int64_t neighbors, double divisor, double* scores) {
+  std::vector<double> others(static_cast<std::size_t>(n));
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double* row = D + i * n;
+    std::copy(row, row + i, others.begin());
+    std::copy(row + i + 1, row + n, others.begin() + i);
+    if (neighbors < n - 1) std::nth_element(others.begin(), others.begin() + neighbors, others.begin() + (n - 1));
+    scores[i] = sum(others.data(), neighbors) / divisor;
+  }
+}
+
+void select_lowest(std::span<const double* const> keys, std::int64_t n, std::int64_t m, std::int64_t* selected) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  const auto before = [&](std::int64_t a, std::int64_t b) {
+    for (const double* key : keys)
+      if (key[a] != key[b]) return key[a] < key[b];
+    return a < b;
+  };
+  if (m < n) std::nth_element(order.begin(), order.begin() + m, order.end(), before);
+  std::copy_n(order.begin(), m, selected);
+  std::sort(selected, selected + m);
+}
+
+}  // namespace rc

@@ -1,0 +1,65 @@
+#include "combine.hpp"
+
+#include "strips.hpp"
+
+namespace rc {
+namespace {
+
+void store(Dtype dtype, const double* in, int count, std::byte* out) {
+  switch (dtype) {
+    case Dtype::f64: std::memcpy(out, in, static_cast<std::size_t>(count) * sizeof(double)); break;
+    case Dtype::f32: kernels().round_f32(in, count, reinterpret_cast<float*>(out)); break;
+    case Dtype::f16: kernels().round_f16(in, count, reinterpret_cast<std::uint16_t*>(out)); break;
+    case Dtype::bf16: kernels().round_bf16(in, count, reinterpret_cast<std::uint16_t*>(out)); break;
+  }
+}
+
+// Columns whose running sums stay in a core's first-level cache.
+constexpr int stretch = 5 * strip_columns;
+
+}  // namespace
+
+bool combine(const Updates& updates, const double* weights, std::int64_t origin, Team& team, const Output* outputs) {
+  std::vector<std::int64_t> rows;
+  std::vector<double> share;
+  for (std::int64_t i = 0; i < updates.n; ++i)
+    if (weights[i] != 0.0 && i != origin) {
+      rows.push_back(i);
+      share.push_back(weights[i]);
+    }
+  const int m = static_cast<int>(rows.size());
+  if (origin >= 0) rows.push_back(origin);
+
+  const std::int64_t count = static_cast<std::int64_t>(rows.size());
+  const std::int64_t blocks = (updates.d + block_columns - 1) / block_columns;
+  const bool small = count * updates.d < 1 << 17;
+  Team alone(1);
+  Team& crew = small ? alone : team;
+  std::vector<StripReader> readers;
+  for (int worker = 0; worker < crew.threads(); ++worker) readers.emplace_back(updates);
+  std::atomic<bool> finite{true};
+  crew.expect(blocks);
+  crew.parallel_for(blocks, [&](std::int64_t block, int worker) {
+    alignas(64) double sums[stretch];
+    const std::int64_t end = std::min((block + 1) * block_columns, updates.d);
+    for (std::int64_t k = block * block_columns, step; k < end; k += step) {
+      const Strips strips = readers[worker].next(rows.data(), count, k, end, stretch); step = strips.columns;
+      bool all_finite;
+      if (strips.f32)
+        all_finite = kernels().combine_f32(strips.f32, share.data(), m, origin >= 0 ? strips.f32[m] : nullptr, (int)step, sums);
+      else
+        all_finite = kernels().combine_f64(strips.f64, share.data(), m, origin >= 0 ? strips.f64[m] : nullptr, (int)step, sums);
+      const double* from = sums;
+      for_each_piece(updates, k, std::min<std::int64_t>(k + step, end),
+                     [&](const Segment& segment, auto index, std::int64_t offset, std::int64_t part) {
+                       store(segment.dtype, from, static_cast<int>(part),
+                             outputs[index] + offset * size_of(segment.dtype));
+                       from += part;
+                     });
+      if (!all_finite) finite = false;
+    }
+  });
+  return finite;
+}
+
+}  // namespace rc

@@ -1,0 +1,28 @@
+// The distances pass: n rows of d coordinates to the n x n matrix of squared Euclidean distances.
+#pragma once
+
+#include "../parallel.hpp"
+#include "../view.hpp"
+
+namespace rc {
+
+// out[i*n + j] = sum_k (scale * x_i[k] - scale * x_j[k])^2 in float64, symmetric, zero on the diagonal.
+//
+// Rows. A row with a NaN or an infinity has NaN against every row, itself included. Between finite rows the result is
+// never NaN; it is infinite where its value is beyond float64 (only float64 rows can be that far apart). D[i,j] depends
+// on rows i and j alone: not on the other rows, the threads, the instruction set, or how the coordinates are cut into
+// segments.
+//
+// Accuracy. Differences come before squares, so a common offset costs nothing. With u the unit roundoff, a float32
+// pair is off by at most 2u (difference) + 10u (run) + 4u (strip) = 16u < 9.6e-7, plus float64 terms below 1e-12; a
+// float64 pair by 2u + 20u + 4u + a few blocks' worth, below 1e-14. Where a float32 block overflows or its squares
+// fall towards the subnormals, the pair is formed again in float64, where they cannot. Results below 2^-960 are of
+// float64 rows alone and lose digits as subnormals do; `scale`, a power of two, is for them and for the infinite.
+//
+// Cost. Reads n*d numbers from memory once; n*(n-1)/2 * d differences and multiply-adds.
+void sqdist(const Updates& updates, double scale, Team& team, double* out);
+
+// finite[i] = row i has no NaN and no infinity. Reads everything once; for rules that need no distances.
+void finite_rows(const Updates& updates, Team& team, bool* finite);
+
+}  // namespace rc

@@ -1,0 +1,47 @@
+// Non-owning views of what the caller holds. Nothing here allocates, copies or frees.
+//
+// An update is d numbers cut into segments (layers, shards); all n clients share the cuts. Coordinates are
+// numbered 0 .. d-1 through the segments in order, and inside a segment in C order, whatever the memory order
+// of a client's own array: the coordinate number alone decides which lane and which strip a number is added in,
+// so the structure that carries an update never changes a bit of the result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace rc {
+
+enum class Dtype : std::uint8_t { f32, f64, f16, bf16 };
+
+constexpr std::int64_t size_of(Dtype dtype) {
+  return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2;
+}
+
+// One client's share of one segment.
+struct Row {
+  const std::byte* data;
+  const std::int64_t* strides;  // bytes per axis; null when C-contiguous
+  bool swapped;                 // stored in the other byte order
+};
+
+// One segment of every client: rows[n], all of the same shape and dtype.
+struct Segment {
+  Dtype dtype;
+  std::int64_t length;  // product of shape
+  int ndim;
+  const std::int64_t* shape;
+  const Row* rows;
+  std::int64_t begin;  // number of the segment's first coordinate
+};
+
+struct Updates {
+  std::int64_t n;
+  std::int64_t d;
+  std::span<const Segment> segments;  // none of them empty, in order of begin
+};
+
+// Where one segment of the result goes: C-contiguous, native byte order, the dtype of its segment.
+using Output = std::byte*;
+
+}  // namespace rc

@@ -1,0 +1,42 @@
+"""The fast, exact and certified core for Byzantine-robust aggregation.
+
+n clients send vectors of d numbers, and up to f of them lie. A rule turns the n vectors into one that can be trusted::
+
+    import robustcore as rc
+
+    rc.multi_krum(updates, f=3)                           # the value alone
+    rc.MultiKrum(f=3).aggregate(updates)                  # with weights, scores, who was dropped and why
+"""
+
+from robustcore import theory
+from robustcore._build import __version__, build_info
+from robustcore._constraints import ConstraintError
+from robustcore._result import Aggregation
+from robustcore._threads import get_num_threads, num_threads, set_num_threads
+from robustcore.rules import RULES, aggregate
+from robustcore.rules._base import Rule
+from robustcore.rules.distances import pairwise_sqdist
+from robustcore.rules.krum import Krum, MultiKrum, krum, krum_scores, multi_krum
+from robustcore.rules.mean import Mean, mean
+
+__all__ = [
+    "RULES",
+    "Aggregation",
+    "ConstraintError",
+    "Krum",
+    "Mean",
+    "MultiKrum",
+    "Rule",
+    "__version__",
+    "aggregate",
+    "build_info",
+    "get_num_threads",
+    "krum",
+    "krum_scores",
+    "mean",
+    "multi_krum",
+    "num_threads",
+    "pairwise_sqdist",
+    "set_num_threads",
+    "theory",
+]

@@ -1,0 +1,97 @@
+"""Every inequality between n (clients), f (Byzantine ones) and m (chosen ones), once."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class ConstraintError(ValueError):
+    """The numbers of clients do not allow what was asked for.
+
+    The message names the inequality, the numbers, and the largest value that would be valid.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.krum(np.zeros((4, 3)), f=2)
+    Traceback (most recent call last):
+        ...
+    robustcore.ConstraintError: krum needs n > 2f; here n = 4 and f = 2 (with n = 4, f can be at most 1)
+    """
+
+    __module__ = "robustcore"
+
+
+class Inequality(NamedTuple):
+    """Something that n and f, or n, f and m must satisfy."""
+
+    text: str
+    holds: Callable[..., bool]
+
+
+# Two conventions of the Krum family (robustcore.rules.krum says what they count). A single client has nobody to
+# disagree with: for n = 1, f = 0 the classic convention has no neighbours to count, and the update is returned.
+KRUM_F = {
+    "theory": Inequality("n > 2f", lambda n, f: n > 2 * f),
+    "classic": Inequality("n >= 2f + 3 (or n = 1)", lambda n, f: n >= 2 * f + 3 or (n == 1 and f == 0)),
+}
+KRUM_M = {
+    "theory": Inequality("1 <= m <= n - f", lambda n, f, m: 1 <= m <= n - f),
+    "classic": Inequality("1 <= m <= n - f - 2 (or n = 1)", lambda n, f, m: 1 <= m <= max(n - f - 2, n == 1)),
+}
+# Without an f, rows that are dropped must leave a majority.
+MAJORITY = Inequality("n > 2f", lambda n, f: n > 2 * f)
+
+
+def as_count(rule: str, name: str, value: Any) -> int:
+    """The value as an int, which it must be: a non-negative whole number."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{rule}: {name} must be a whole number, not {value!r}") from None
+    if count < 0:
+        raise ConstraintError(f"{rule} needs {name} >= 0; here {name} = {count}")
+    return count
+
+
+def check_f(rule: str, inequality: Inequality, n: int, f: int) -> None:
+    """Raise ConstraintError unless the inequality holds for n and f."""
+    if inequality.holds(n, f):
+        return
+    best = next((g for g in range(n, -1, -1) if inequality.holds(n, g)), None)
+    advice = f"with n = {n}, f can be at most {best}" if best is not None else f"no f is valid with n = {n}"
+    raise ConstraintError(f"{rule} needs {inequality.text}; here n = {n} and f = {f} ({advice})")
+
+
+def check_m(rule: str, inequality: Inequality, n: int, f: int, m: int) -> None:
+    """Raise ConstraintError unless the inequality holds for n, f and m."""
+    if inequality.holds(n, f, m):
+        return
+    best = next(g for g in range(n, 0, -1) if inequality.holds(n, f, g))
+    raise ConstraintError(
+        f"{rule} needs {inequality.text}; here n = {n}, f = {f} and m = {m} (with these n and f, m can be at most {best})"
+    )
+
+
+def check_dropped(rule: str, n: int, f: int | None, dropped: dict[int, str]) -> int:
+    """How many Byzantine rows may be left once those dropped are counted against f.
+
+    Dropping a row lowers n and f by one each: n - f, and with it every guarantee, stays. Where a rule has no f,
+    the rows dropped must be a minority.
+    """
+    if f is None:
+        f = (n - 1) // 2
+        bound = f"a minority of {n}"
+    else:
+        bound = f"f = {f}"
+    if len(dropped) > f:
+        some = "; ".join(f"client {i}: {why}" for i, why in list(dropped.items())[:3])
+        more = "" if len(dropped) <= 3 else f"; and {len(dropped) - 3} more"
+        raise ConstraintError(
+            f"{rule}: {len(dropped)} of {n} updates cannot be used, more than {bound} ({some}{more})"
+        )
+    return f - len(dropped)

@@ -1,0 +1,58 @@
+"""What comes back: frozen, and complete enough to explain itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from robustcore.rules._base import Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregation:
+    """One aggregate, and how it came about.
+
+    Client numbers are positions in the input; clients that were dropped keep theirs.
+
+    Attributes
+    ----------
+    value
+        The aggregate, in the structure, shapes and dtype of one update.
+    weights : (n,) float64
+        ``value`` is the sum of ``weights[i]`` times update i, and the weights sum to 1. Zero for clients that were
+        dropped or not selected: their data did not enter the value.
+    selected : (k,) int64
+        The clients of non-zero weight, in increasing order.
+    scores : (n,) float64 or None
+        What the rule ranked the clients by, low is good; NaN for dropped clients; None where a rule ranks nobody.
+    dropped : dict of int to str
+        The clients whose update could not be used, and why. They count against f.
+    rule
+        The rule that was applied.
+    guarantee : float or None
+        An upper bound on the robustness coefficient kappa* of the rule for this (n, f, m):
+        ``|value - mean(S)|^2 <= guarantee * variance(S)`` for whichever n - f clients S were honest. None where none
+        is known.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [9.0, 9.0], [np.nan, 0.0]])
+    >>> r = rc.MultiKrum(f=2, m=2).aggregate(X)
+    >>> r.selected, r.dropped
+    (array([0, 1]), {4: 'not finite'})
+    >>> r.value
+    array([0. , 0.5])
+    """
+
+    value: Any
+    weights: NDArray[np.float64]
+    selected: NDArray[np.int64]
+    scores: NDArray[np.float64] | None
+    dropped: dict[int, str]
+    rule: Rule
+    guarantee: float | None

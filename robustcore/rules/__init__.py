@@ -1,0 +1,53 @@
+"""The rules, one file per family, and the registry that everything else finds them in."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from robustcore._result import Aggregation
+from robustcore._updates import OnMalformed
+from robustcore.rules._base import Rule
+from robustcore.rules.krum import Krum, MultiKrum
+from robustcore.rules.mean import Mean
+
+RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Mean, Krum, MultiKrum)}
+
+
+def make_rule(name: str, **parameters: Any) -> Rule:
+    """The rule of this name with these parameters; a ValueError or TypeError that lists the choices if there is none."""
+    if name not in RULES:
+        raise ValueError(f"there is no rule {name!r}; there are {', '.join(sorted(RULES))}")
+    rule = RULES[name]
+    assert is_dataclass(rule)
+    known = {field.name: field for field in fields(rule)}
+    for parameter in parameters:
+        if parameter not in known:
+            raise TypeError(f"{name} has no parameter {parameter!r}; it has {', '.join(known)}")
+    return rule(**parameters)
+
+
+def aggregate(X: Any, rule: str, *, malformed: OnMalformed = "raise", **parameters: Any) -> Aggregation:
+    """Aggregate X by the rule of a name.
+
+    Parameters
+    ----------
+    X, malformed
+        As in `krum`, which also lists the errors.
+    rule : str
+        "krum", "mean" or "multi_krum".
+    **parameters
+        The rule's own.
+
+    Returns
+    -------
+    Aggregation
+        The value, and how it came about.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.aggregate(np.array([[1.0], [2.0], [4.0], [99.0]]), "multi_krum", f=1, m=2).value
+    array([1.5])
+    """
+    return make_rule(rule, **parameters).aggregate(X, malformed=malformed)

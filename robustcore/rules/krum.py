@@ -1,0 +1,250 @@
+"""Krum and Multi-Krum: the updates with the closest neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustcore import _core, theory
+from robustcore._constraints import KRUM_F, KRUM_M, check_f, check_m
+from robustcore._updates import OnMalformed, read
+from robustcore.rules._base import FAR, NEAR, TINY, Geometry, LinearRule, Weights, own_count, spread
+
+Neighbors = Literal["theory", "classic"]
+
+
+@dataclass(frozen=True)
+class _KrumFamily(LinearRule):
+    f: int
+    _: KW_ONLY
+    neighbors: Neighbors = "theory"
+
+    def __post_init__(self) -> None:
+        own_count(self, "f")
+        if self.neighbors not in KRUM_F:
+            raise ValueError(f'neighbors must be "theory" or "classic", not {self.neighbors!r}')
+
+    def count(self, n: int) -> int:
+        """How many of n updates are averaged."""
+        return 1
+
+    def check(self, n: int) -> None:
+        check_f(self.name, KRUM_F[self.neighbors], n, self.f)
+        check_m(self.name, KRUM_M[self.neighbors], n, self.f, self.count(n))
+
+    def guarantee(self, n: int) -> float | None:
+        return theory.kappa_upper_bound(n, self.f, self.count(n)) if self.neighbors == "theory" else None
+
+    def weigh(self, geometry: Geometry, f: int) -> Weights:
+        def scores(scale: float = 1.0) -> NDArray[np.float64]:
+            others, divisor = (n - f - 1, n - f) if self.neighbors == "theory" else (max(n - f - 2, 0), 1)
+            return _core.krum_scores(geometry.sqdist(scale), others, divisor)
+
+        n = geometry.n
+        own = scores()
+        keys = [own]
+        if geometry.is_wide:
+            if np.isinf(own).any():
+                keys.append(scores(FAR))
+            if (own < TINY).any():
+                keys.insert(0, scores(NEAR))
+        m = self.count(n + self.f - f)  # a row that was dropped counts among the n and the f of the rule
+        weights = np.zeros(n)
+        weights[_core.select_lowest(keys, m)] = 1 / m
+        return Weights(weights, own)
+
+
+@dataclass(frozen=True)
+class Krum(_KrumFamily):
+    """The one update with the smallest Krum score.
+
+    The score of an update is the sum of its squared distances to its nearest neighbours; ties go to the lowest index.
+
+    Parameters
+    ----------
+    f : int
+        How many clients may be Byzantine.
+    neighbors : {"theory", "classic"}
+        ``"theory"``: the n - f nearest, the update itself among them, and the sum divided by n - f; needs n > 2f, and
+        the bounds of `robustcore.theory` hold. ``"classic"``: the n - f - 2 nearest others; needs n >= 2f + 3.
+
+    Raises
+    ------
+    ConstraintError
+        When n and f do not fit, or more than f updates are not finite.
+
+    Notes
+    -----
+    Cost: one read of the n*d numbers and n(n-1)/2 * d differences and multiply-adds for the distances, O(n^2) for
+    scores and selection, one read of the winner.
+
+    References
+    ----------
+    Blanchard, El Mhamdi, Guerraoui, Stainer, *Machine learning with adversaries: Byzantine tolerant gradient descent*,
+    NeurIPS 2017 (classic); Bareilles, Bouaziz, Fageot, El-Mhamdi, *Byzantine machine learning: MultiKrum and an optimal
+    notion of robustness*, Definition 1 with m = 1 (theory) and Theorem 1 (guarantee).
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> X = np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [90.0, -90.0]])
+    >>> rc.Krum(f=1)(X)
+    array([1., 1.])
+    """
+
+    name: ClassVar[str] = "krum"
+
+
+@dataclass(frozen=True)
+class MultiKrum(_KrumFamily):
+    """The mean of the m updates with the smallest Krum scores.
+
+    Parameters
+    ----------
+    f : int
+        How many clients may be Byzantine.
+    m : int, optional
+        How many updates to average, 1 <= m <= n - f (``"classic"``: n - f - 2); by default as many as allowed.
+    neighbors : {"theory", "classic"}
+        As in `Krum`, which also states the conditions on n and f, the errors, the cost and the sources.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> X = np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [90.0, -90.0]])
+    >>> r = rc.MultiKrum(f=1).aggregate(X)
+    >>> r.value, r.selected
+    (array([1.5, 1.5]), array([0, 1, 2, 3]))
+    >>> round(r.guarantee, 2)
+    4.43
+    """
+
+    m: int | None = None
+    name: ClassVar[str] = "multi_krum"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own_count(self, "m", optional=True)
+
+    def count(self, n: int) -> int:
+        if self.m is not None:
+            return self.m
+        return n - self.f if self.neighbors == "theory" else max(n - self.f - 2, 1)
+
+
+def krum(X: Any, f: int, *, neighbors: Neighbors = "theory", malformed: OnMalformed = "raise") -> Any:
+    """The update with the smallest Krum score: `Krum` as a function.
+
+    Parameters
+    ----------
+    X
+        n updates: an (n, d) array; a sequence of n arrays; or a sequence of n updates, each a list, tuple or dict of
+        arrays (layers) of the same structure and shapes. Arrays may be numpy arrays (any strides and byte order,
+        memory maps), torch tensors, or anything with DLPack or the buffer protocol, on the CPU. float32, float64,
+        float16 and bfloat16; every client the same. Nothing is copied.
+    f : int
+        How many clients may be Byzantine. A client whose update holds a NaN or an infinity is one of them.
+    neighbors : {"theory", "classic"}
+        Whose distances count; see `Krum`. Needs n > 2f (``"classic"``: n >= 2f + 3).
+    malformed : {"raise", "drop"}
+        What to do about updates that have not the structure, shapes and dtypes of the majority: raise, or drop them and
+        count them against f.
+
+    Returns
+    -------
+    One update, in the structure, shapes and dtype of the input: bit for bit the winner's.
+
+    Raises
+    ------
+    ConstraintError
+        When n and f do not fit, or more than f updates are unusable.
+    ValueError
+        When an update is malformed; the message names the client and the layer.
+    TypeError
+        When X is no collection of updates.
+
+    Notes
+    -----
+    Cost and source: see `Krum`.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.krum(np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 2.0], [90.0, -90.0]]), f=1)
+    array([1., 1.])
+    """
+    return Krum(f, neighbors=neighbors)(X, malformed=malformed)
+
+
+def multi_krum(
+    X: Any,
+    f: int,
+    m: int | None = None,
+    *,
+    neighbors: Neighbors = "theory",
+    malformed: OnMalformed = "raise",
+) -> Any:
+    """The mean of the m updates with the smallest Krum scores: `MultiKrum` as a function.
+
+    Parameters
+    ----------
+    X, f, neighbors, malformed
+        As in `krum`, which also lists the errors.
+    m : int, optional
+        How many updates to average, 1 <= m <= n - f (``"classic"``: n - f - 2); by default as many as allowed.
+
+    Returns
+    -------
+    One update, in the structure, shapes and dtype of the input, summed in float64. The mean of equal updates is that
+    update, bit for bit.
+
+    Notes
+    -----
+    Cost: as `Krum`, and one read of the m chosen updates. Source: see `Krum`.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> X = [{"w": np.full((2, 2), x), "b": np.array([-x])} for x in (1.0, 2.0, 3.0, 1e9)]
+    >>> rc.multi_krum(X, f=1)
+    {'w': array([[2., 2.],
+           [2., 2.]]), 'b': array([-2.])}
+    """
+    return MultiKrum(f, m, neighbors=neighbors)(X, malformed=malformed)
+
+
+def krum_scores(
+    X: Any, f: int, *, neighbors: Neighbors = "theory", malformed: OnMalformed = "raise"
+) -> NDArray[np.float64]:
+    """The Krum score of every update; low is good.
+
+    Parameters
+    ----------
+    X, f, neighbors, malformed
+        As in `krum`, which also lists the errors.
+
+    Returns
+    -------
+    (n,) float64
+        Squared distance, in the unit of the updates squared; NaN for clients that were dropped; infinite where float64
+        rows are more than about 1e154 apart.
+
+    Notes
+    -----
+    Cost and source: see `Krum`, without the read of the winner.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> X = np.array([[0.0], [1.0], [2.0], [9.0], [9.5]])
+    >>> rc.krum_scores(X, f=1, neighbors="classic")  # the two nearest others, summed
+    array([ 5.  ,  2.  ,  5.  , 49.25, 56.5 ])
+    """
+    rule, updates = Krum(f, neighbors=neighbors), read(X, malformed)
+    rule.check(updates.n)
+    clients, answer, _ = rule.decide(updates)
+    assert answer.scores is not None
+    return spread(updates.n, clients, answer.scores, np.nan)

@@ -1,0 +1,43 @@
+"""Closed-form guarantees: what a rule is worth before any data is seen."""
+
+from __future__ import annotations
+
+import math
+
+from robustcore._constraints import KRUM_F, KRUM_M, check_f, check_m
+
+
+def kappa_upper_bound(n: int, f: int, m: int) -> float:
+    """Upper bound on the robustness coefficient kappa* of m-MultiKrum (Krum is m = 1).
+
+    ``(n-f)/(n-2f) * min((1 + sqrt(2))^2, (sqrt((n-2f)/m) + sqrt(2f/m) + f/m)^2)``: whichever n - f clients S are honest,
+    the squared distance of the aggregate from their mean is at most this times their variance.
+
+    Parameters
+    ----------
+    n, f, m : int
+        Clients, Byzantine clients, clients averaged; n > 2f and 1 <= m <= n - f.
+
+    Returns
+    -------
+    float
+        No unit. Decreases with m once m passes about 0.17 n.
+
+    References
+    ----------
+    Bareilles, Bouaziz, Fageot, El-Mhamdi, *Byzantine machine learning: MultiKrum and an optimal notion of
+    robustness*, Theorem 1 (printed with the inequality the wrong way round).
+
+    Examples
+    --------
+    >>> from robustcore import theory
+    >>> round(theory.kappa_upper_bound(n=100, f=10, m=90), 3)
+    2.617
+    >>> round(theory.kappa_upper_bound(n=100, f=10, m=1), 3)  # Krum
+    6.557
+    """
+    check_f("kappa_upper_bound", KRUM_F["theory"], n, f)
+    check_m("kappa_upper_bound", KRUM_M["theory"], n, f, m)
+    one = 1 + math.sqrt(2)
+    two = (math.sqrt(n - 2 * f) + math.sqrt(2 * f)) / math.sqrt(m) + f / m
+    return (n - f) / (n - 2 * f) * min(one, two) ** 2
