@@ -70,16 +70,17 @@ template <class V, int I, int J, bool Triangle>
   }
 }
 
-// One strip of I x J pairs; meanwhile the next strip of `count` rows is asked for.
+// One strip of I x J pairs; meanwhile the strips behind `count` of the rows are asked for, run by run.
 template <class V, int I, int J, bool Triangle>
 void tile(const typename V::scalar* const* a, const typename V::scalar* const* b, double* sums, int stride,
-          const typename V::scalar* const* ahead, int count) {
+          const void* const* ahead, int count) {
+  constexpr int run_bytes = run_columns * static_cast<int>(sizeof(typename V::scalar));
   alignas(64) Lanes<V> strip[I][J] = {};
-  for (int run = 0; run < strip_columns; run += run_columns) {
+  for (int run = 0; run < strip_columns / run_columns; ++run) {
     for (int r = 0; r < count; ++r)
-      for (int k = 0; k < run_columns; k += total_lanes<V>)
-        __builtin_prefetch(ahead[r] + strip_columns + run + k, 0, 2);
-    add_run<V, I, J, Triangle>(a, b, run, strip);
+      for (int line = 0; line < run_bytes; line += 64)
+        __builtin_prefetch(static_cast<const char*>(ahead[r]) + run * run_bytes + line, 0, 2);
+    add_run<V, I, J, Triangle>(a, b, run * run_columns, strip);
   }
   for (int p = 0; p < I; ++p)
     for (int q = Triangle ? p + 1 : 0; q < J; ++q) add_strip(strip[p][q], sums + (p * stride + q) * 8);
@@ -93,41 +94,41 @@ inline constexpr int tile_rows = 4, tile_cols = 2;
 #endif
 
 template <class V>
-void distances(const typename V::scalar* const* a, int na, const typename V::scalar* const* b, int nb, bool more,
-               double* sums, int stride) {
+void distances(const typename V::scalar* const* a, int na, const typename V::scalar* const* b, int nb,
+               const void* const* ahead, double* sums, int stride) {
   const bool same = a == b;
-  // While a strip is worked on, each tile asks for the next strip of its share of rows: all at once would queue.
+  // Each tile asks for the next strip of its share of the rows: all of them at once would queue up and stall.
   const int rows = same ? na : na + nb, pairs = same ? na * (na - 1) / 2 : na * nb;
-  int formed = 0;
-  const auto share = [&](int more_pairs, auto&& f) {
-    const int first = more ? formed * rows / pairs : 0;
-    formed += more_pairs;
-    const int last = more ? formed * rows / pairs : 0;
-    f(first, last - first);
+  int formed = 0, asked = 0;
+  const auto with_share = [&](int tile_pairs, auto&& form) {
+    formed += tile_pairs;
+    const int first = asked;
+    asked = formed * rows / pairs;
+    form(ahead ? ahead + first : nullptr, ahead ? asked - first : 0);
   };
   for (int i = 0; i < na; i += tile_rows)
     with_size<tile_rows>(na - i, [&]<int I>() {
       double* const row = sums + i * stride * 8;
       if (same && I > 1)
-        share(I * (I - 1) / 2, [&](int first, int count) {
-          tile<V, I, I, true>(a + i, a + i, row + i * 8, stride, a + first, count);
+        with_share(I * (I - 1) / 2, [&](const void* const* next, int count) {
+          tile<V, I, I, true>(a + i, a + i, row + i * 8, stride, next, count);
         });
       for (int j = same ? i + I : 0; j < nb; j += tile_cols)
         with_size<tile_cols>(nb - j, [&]<int J>() {
-          share(I * J, [&](int first, int count) {
-            tile<V, I, J, false>(a + i, b + j, row + j * 8, stride, a + first, count);
+          with_share(I * J, [&](const void* const* next, int count) {
+            tile<V, I, J, false>(a + i, b + j, row + j * 8, stride, next, count);
           });
         });
     });
 }
 
-void distances_f32(const float* const* a, int na, const float* const* b, int nb, bool more, double* sums,
-                   int stride) {
-  distances<F32>(a, na, b, nb, more, sums, stride);
+void distances_f32(const float* const* a, int na, const float* const* b, int nb, const void* const* ahead,
+                   double* sums, int stride) {
+  distances<F32>(a, na, b, nb, ahead, sums, stride);
 }
-void distances_f64(const double* const* a, int na, const double* const* b, int nb, bool more, double* sums,
-                   int stride) {
-  distances<F64>(a, na, b, nb, more, sums, stride);
+void distances_f64(const double* const* a, int na, const double* const* b, int nb, const void* const* ahead,
+                   double* sums, int stride) {
+  distances<F64>(a, na, b, nb, ahead, sums, stride);
 }
 
 // ---- combine -------------------------------------------------------------------------------------------------
@@ -208,13 +209,13 @@ void widen_bf16(const std::uint16_t* in, int columns, float* out) {
 
 // x rounded to a multiple of the unit in the last place of a format with `precision` significant bits and smallest
 // normal exponent `lowest`: adding 1.5 * 2^52 units leaves no room for a fraction of a unit. x must be finite and,
-// as every sum of representable numbers here is, below 2^900.
+// as every sum of such numbers is, below 2^900.
 inline double round_to(double x, int precision, int lowest) {
   const int biased = static_cast<int>(std::bit_cast<std::uint64_t>(x) >> 52 & 0x7ff) - 1023;
   const int exponent = biased < lowest ? lowest : biased;
   const double magic =
       std::bit_cast<double>(static_cast<std::uint64_t>(exponent - precision + 1 + 52 + 1023) << 52) * 1.5;
-  return x + magic - magic;
+  return std::copysign(x + magic - magic, x);
 }
 
 void round_f32(const double* in, int columns, float* out) {

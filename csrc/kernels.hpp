@@ -24,11 +24,12 @@ struct Kernels {
   std::string_view name;
 
   // sums[(i*stride + j)*8 ..][l] += the share of lane l (mod 8) in sum_k (a[i][k] - b[j][k])^2, for i < na, j < nb;
-  // where a == b, for i < j < n alone; b follows a in memory. With more, the rows go on behind the strip and will be wanted next.
-  void (*distances_f32)(const float* const* a, int na, const float* const* b, int nb, bool more, double* sums,
-                        int stride);
-  void (*distances_f64)(const double* const* a, int na, const double* const* b, int nb, bool more, double* sums,
-                        int stride);
+  // where a == b, for i < j < n alone; else b follows a in memory. Unless it is null, ahead[i] is where the strip behind
+  // row i of a and b lies, which will be wanted next.
+  void (*distances_f32)(const float* const* a, int na, const float* const* b, int nb, const void* const* ahead,
+                        double* sums, int stride);
+  void (*distances_f64)(const double* const* a, int na, const double* const* b, int nb, const void* const* ahead,
+                        double* sums, int stride);
 
   // out[k] = origin[k] + sum_i weights[i] * (rows[i][k] - origin[k]), in float64; a null origin is zero.
   // Returns whether all of them are finite. columns is a multiple of 32.

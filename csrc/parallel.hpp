@@ -25,13 +25,13 @@ struct Interrupted : std::exception {
 
 // libgomp's workers do not survive fork(): a child that opens a parallel region waits for them for ever.
 // The child therefore stays on the one thread it has.
-inline std::atomic<bool>& in_forked_child() {
-  static std::atomic<bool> flag{false};
+inline std::atomic<bool> in_forked_child{false};
+
+// To be called once, when the library is loaded: the pool may be someone else's too.
+inline void watch_forks() {
 #if defined(__unix__) || defined(__APPLE__)
-  static const int registered = pthread_atfork(nullptr, nullptr, [] { in_forked_child() = true; });
-  (void)registered;
+  pthread_atfork(nullptr, nullptr, [] { in_forked_child = true; });
 #endif
-  return flag;
 }
 
 // How a call runs: on how many threads, and whom to ask whether to go on.
@@ -41,7 +41,7 @@ class Team {
   using Poll = bool (*)(void* context, double fraction);
 
   explicit Team(int threads, Poll poll = nullptr, void* context = nullptr)
-      : threads_(in_forked_child() || threads < 1 ? 1 : threads), poll_(poll), context_(context) {}
+      : threads_(in_forked_child || threads < 1 ? 1 : threads), poll_(poll), context_(context) {}
 
   int threads() const { return threads_; }
 

@@ -18,6 +18,8 @@ constexpr std::int64_t size_of(Dtype dtype) {
   return dtype == Dtype::f64 ? 8 : dtype == Dtype::f32 ? 4 : 2;
 }
 
+inline constexpr int most_axes = 64;  // as in numpy
+
 // One client's share of one segment.
 struct Row {
   const std::byte* data;
@@ -29,7 +31,7 @@ struct Row {
 struct Segment {
   Dtype dtype;
   std::int64_t length;  // product of shape
-  int ndim;
+  int ndim;  // at most most_axes
   const std::int64_t* shape;
   const Row* rows;
   std::int64_t begin;  // number of the segment's first coordinate

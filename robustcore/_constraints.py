@@ -53,13 +53,18 @@ def as_count(rule: str, name: str, value: Any) -> int:
         count = operator.index(value)
     except TypeError:
         raise TypeError(f"{rule}: {name} must be a whole number, not {value!r}") from None
+    _not_negative(rule, name, count)
+    return count
+
+
+def _not_negative(rule: str, name: str, count: int) -> None:
     if count < 0:
         raise ConstraintError(f"{rule} needs {name} >= 0; here {name} = {count}")
-    return count
 
 
 def check_f(rule: str, inequality: Inequality, n: int, f: int) -> None:
     """Raise ConstraintError unless the inequality holds for n and f."""
+    _not_negative(rule, "f", f)
     if inequality.holds(n, f):
         return
     best = next((g for g in range(n, -1, -1) if inequality.holds(n, g)), None)
@@ -72,9 +77,8 @@ def check_m(rule: str, inequality: Inequality, n: int, f: int, m: int) -> None:
     if inequality.holds(n, f, m):
         return
     best = next(g for g in range(n, 0, -1) if inequality.holds(n, f, g))
-    raise ConstraintError(
-        f"{rule} needs {inequality.text}; here n = {n}, f = {f} and m = {m} (with these n and f, m can be at most {best})"
-    )
+    advice = f"with these n and f, m can be at most {best}"
+    raise ConstraintError(f"{rule} needs {inequality.text}; here n = {n}, f = {f} and m = {m} ({advice})")
 
 
 def check_dropped(rule: str, n: int, f: int | None, dropped: dict[int, str]) -> int:
@@ -91,7 +95,5 @@ def check_dropped(rule: str, n: int, f: int | None, dropped: dict[int, str]) -> 
     if len(dropped) > f:
         some = "; ".join(f"client {i}: {why}" for i, why in list(dropped.items())[:3])
         more = "" if len(dropped) <= 3 else f"; and {len(dropped) - 3} more"
-        raise ConstraintError(
-            f"{rule}: {len(dropped)} of {n} updates cannot be used, more than {bound} ({some}{more})"
-        )
+        raise ConstraintError(f"{rule}: {len(dropped)} of {n} updates cannot be used, more than {bound} ({some}{more})")
     return f - len(dropped)

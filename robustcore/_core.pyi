@@ -3,6 +3,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 class _BuildFacts(TypedDict):
     compiler: str
@@ -13,18 +14,22 @@ class Mismatch(ValueError):
     segment: int
     def __init__(self, row: int, segment: int) -> None: ...
 
+@disjoint_base
 class Updates:
-    def __init__(self, rows: list[list[Any]], dtypes: list[str]) -> None: ...
+    def __new__(cls, rows: list[list[Any]], dtypes: list[str]) -> Updates: ...
     @property
     def n(self) -> int: ...
     @property
     def d(self) -> int: ...
-    def sqdist(
-        self, threads: int, scale: float = 1.0, progress: Callable[[float], object] | None = None
-    ) -> NDArray[np.float64]: ...
-    def finite_rows(
-        self, threads: int, progress: Callable[[float], object] | None = None
-    ) -> NDArray[np.bool_]: ...
+    def sqdist(self, threads: int, progress: Callable[[float], object] | None = None) -> NDArray[np.float64]: ...
+    def sqdist_scaled(
+        self,
+        out: NDArray[np.float64],
+        scale: float,
+        threads: int,
+        progress: Callable[[float], object] | None = None,
+    ) -> None: ...
+    def finite_rows(self, threads: int, progress: Callable[[float], object] | None = None) -> NDArray[np.bool_]: ...
     def combine(
         self,
         weights: NDArray[np.float64],

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, auto_pickle=False, autotestdict=False
 # distutils: language=c++
 """The only door to csrc: check what comes in, release the GIL, one call."""
 
@@ -50,6 +50,7 @@ cdef extern from "<omp.h>" nogil:
     int omp_get_max_threads()
 
 cdef extern from "view.hpp" namespace "rc" nogil:
+    const int most_axes
     cdef enum class Dtype(uint8_t):
         f32
         f64
@@ -75,11 +76,13 @@ cdef extern from "view.hpp" namespace "rc" nogil:
         Segments segments
 
 cdef extern from "parallel.hpp" namespace "rc" nogil:
+    void watch_forks()
     cppclass Team:
         Team(int threads, cbool (*poll)(void*, double) noexcept, void* context)
 
 cdef extern from "passes/distances.hpp" namespace "rc" nogil:
-    void c_sqdist "rc::sqdist"(const View&, double scale, Team&, double* out) except +
+    void c_sqdist "rc::sqdist"(const View&, Team&, double* out) except +
+    void c_sqdist_scaled "rc::sqdist_scaled"(const View&, double scale, Team&, double* D) except +
     void c_finite_rows "rc::finite_rows"(const View&, Team&, cbool* finite) except +
 
 cdef extern from "passes/combine.hpp" namespace "rc" nogil:
@@ -98,7 +101,7 @@ cdef extern from "kernels.hpp" namespace "rc" nogil:
     void c_use_kernels "rc::use_kernels"(string) except +
 
 
-cdef class Crew:
+cdef class _Crew:
     """The threads of one call, who hear Ctrl-C, tell how far they are, and keep what was raised meanwhile."""
 
     cdef Team* team
@@ -113,7 +116,7 @@ cdef class Crew:
         del self.team
 
 cdef cbool go_on(void* context, double fraction) noexcept with gil:
-    cdef Crew crew = <Crew> context
+    cdef _Crew crew = <_Crew> context
     try:
         PyErr_CheckSignals()
         if crew.progress is not None:
@@ -122,6 +125,9 @@ cdef cbool go_on(void* context, double fraction) noexcept with gil:
     except BaseException as error:
         crew.error = error
         return False
+
+
+watch_forks()
 
 
 class Mismatch(ValueError):
@@ -152,7 +158,7 @@ cdef cbool agrees(const Py_buffer* buffer, const Py_buffer* first, char letter, 
     swapped[0] = format[0] == c'>'
     if format[0] in (c'<', c'>', c'=', c'@'):
         format += 1
-    if format[0] != letter or format[1] != 0 or buffer.ndim != first.ndim:
+    if format[0] != letter or format[1] != 0 or buffer.ndim != first.ndim or buffer.ndim > most_axes:
         return False
     for axis in range(buffer.ndim):
         if buffer.shape[axis] != first.shape[axis] or buffer.shape[axis] == 0:
@@ -230,23 +236,38 @@ cdef class Updates:
         """The number of coordinates."""
         return self.view.d
 
-    def sqdist(self, int threads, double scale=1.0, progress=None):
-        """(n, n) float64: squared distances of the rows times ``scale``, a power of two; NaN for non-finite rows."""
+    def sqdist(self, int threads, progress=None):
+        """(n, n) float64: squared distances; NaN in the row and column of each row that is not finite."""
         out = np.empty((self.view.n, self.view.n))
         cdef double[:, ::1] D = out
-        cdef Crew crew = Crew(threads, progress)
+        cdef _Crew crew = _Crew(threads, progress)
         try:
             with nogil:
-                c_sqdist(self.view, scale, crew.team[0], &D[0, 0])
+                c_sqdist(self.view, crew.team[0], &D[0, 0])
         except RuntimeError as error:
             raise crew.error or error from None
         return out
+
+    def sqdist_scaled(self, out, double scale, int threads, progress=None):
+        """``out`` (n, n) without NaN, as `sqdist` has it, becomes the squared distances times ``scale`` squared.
+
+        ``scale``, a power of two, brings into range what was infinite (scale < 1) or vanished (scale > 1).
+        """
+        cdef double[:, ::1] D = out
+        cdef _Crew crew = _Crew(threads, progress)
+        if D.shape[0] != self.view.n or D.shape[1] != self.view.n:
+            raise ValueError("a matrix of all rows")
+        try:
+            with nogil:
+                c_sqdist_scaled(self.view, scale, crew.team[0], &D[0, 0])
+        except RuntimeError as error:
+            raise crew.error or error from None
 
     def finite_rows(self, int threads, progress=None):
         """(n,) bool: the rows without NaN and infinities."""
         out = np.empty(self.view.n, np.bool_)
         cdef uint8_t[::1] finite = out.view(np.uint8)
-        cdef Crew crew = Crew(threads, progress)
+        cdef _Crew crew = _Crew(threads, progress)
         try:
             with nogil:
                 c_finite_rows(self.view, crew.team[0], <cbool*> &finite[0])
@@ -264,7 +285,7 @@ cdef class Updates:
         cdef uint8_t[::1] target
         cdef size_t s
         cdef cbool finite
-        cdef Crew crew = Crew(threads, progress)
+        cdef _Crew crew = _Crew(threads, progress)
         if weights.shape[0] != self.view.n or not -1 <= origin < self.view.n:
             raise ValueError("one weight for each row, and an origin among them")
         if <size_t> len(outputs) != self.segment.size():

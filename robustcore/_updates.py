@@ -11,7 +11,7 @@ shapes. Only when something differs, `_sort_out` finds out who disagrees with th
 from __future__ import annotations
 
 import numbers
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,12 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustcore import _core
+from robustcore._constraints import check_dropped
 
 OnMalformed = Literal["raise", "drop"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_NAMES = {np.dtype(order + code): name
-          for order in "<>" for code, name in (("f4", "float32"), ("f8", "float64"), ("f2", "float16"))}
+_NAMES = {
+    np.dtype(order + code): name
+    for order in "<>"
+    for code, name in (("f4", "float32"), ("f8", "float64"), ("f2", "float16"))
+}
 _HOST_DEVICES = (1, 3, 11)  # DLPack's numbers for main memory: plain, and pinned by CUDA and ROCm
 _LAYER = "layer {}".format
 
@@ -86,6 +90,10 @@ class _Branch:
         pairs = zip(self.keys, (part.signature for part in self.parts), strict=True)
         return (self.is_dict, frozenset(pairs) if self.is_dict else tuple(pairs))
 
+    @cached_property
+    def key_set(self) -> frozenset[Any]:
+        return frozenset(self.keys)
+
     @property
     def is_dict(self) -> bool:
         return issubclass(self.kind, Mapping)
@@ -96,15 +104,17 @@ class _Branch:
     def collect(self, update: Any, where: str, out: list[Any]) -> None:
         if isinstance(update, Mapping) != self.is_dict or not isinstance(update, (Mapping, list, tuple)):
             raise _Malformed(f"a {type(update).__name__}, where the others have a {self.kind.__name__}", where)
-        if len(update) != len(self.parts):
-            what = "keys" if self.is_dict else "layers"
-            raise _Malformed(f"{len(update)} {what}, where the others have {len(self.parts)}", where)
+        if self.is_dict:
+            if update.keys() != self.key_set:
+                for key in self.keys:
+                    if key not in update:
+                        raise _Malformed(f"no key {key!r}, which the others have", where)
+                extra = next(key for key in update if key not in self.key_set)
+                raise _Malformed(f"a key {extra!r}, which the others do not have", where)
+        elif len(update) != len(self.parts):
+            raise _Malformed(f"{len(update)} layers, where the others have {len(self.parts)}", where)
         for key, part in zip(self.keys, self.parts, strict=True):
-            try:
-                value = update[key]
-            except KeyError:
-                raise _Malformed(f"no key {key!r}, which the others have", where) from None
-            part.collect(value, self.path(where, key), out)
+            part.collect(update[key], self.path(where, key), out)
 
     def leaves(self, where: str = "") -> Iterator[tuple[str, _Leaf]]:
         for key, part in zip(self.keys, self.parts, strict=True):
@@ -120,7 +130,7 @@ class _Branch:
 def _describe(update: Any, where: str = "") -> _Leaf | _Branch:
     """The structure of one update, or _Malformed."""
     if isinstance(update, Mapping):
-        kind: type = type(update) if isinstance(update, dict) else dict
+        kind: type = type(update) if type(update) is OrderedDict else dict
         keys: tuple[Any, ...] = tuple(update)
     elif isinstance(update, (list, tuple)) and not _is_numbers(update):
         kind, keys = type(update), tuple(range(len(update)))
@@ -142,14 +152,11 @@ def _leaf(leaf: Any, where: str) -> tuple[_Leaf, Array]:
     if name is None:
         name = dtype.name
         if name != "bfloat16":
-            hint = "Python objects, not numbers" if dtype.hasobject else "not one of float16, bfloat16, float32, float64"
+            hint = "Python objects" if dtype.hasobject else "none of float16, bfloat16, float32 and float64"
             raise _Malformed(f"dtype {name} ({hint})", where)
         array = array.view(np.uint16)  # the buffer protocol has no letter for bfloat16: its bits go
     if finish is None:
-        if name == "bfloat16":
-            finish = _viewer(dtype)
-        else:
-            finish = _same if dtype.isnative else _caster(dtype)
+        finish = _viewer(dtype) if name == "bfloat16" else _same if dtype.isnative else _caster(dtype)
     return _Leaf(dtype, name, array.shape, finish), array
 
 
@@ -172,7 +179,9 @@ def _as_array(leaf: Any, where: str) -> tuple[Array, Callable[[Array], Any] | No
             raise _Malformed("a masked array; fill or drop what is masked first", where)
         return np.asarray(leaf), None
     if leaf is None:
-        raise _Malformed("None instead of an array" if where else "nothing (None)", where)
+        raise _Malformed("nothing (None)", where)
+    if isinstance(leaf, Exception):  # why there is no update, from whoever tried to get it
+        raise _Malformed(str(leaf) or type(leaf).__name__, where)
     if type(leaf).__module__.partition(".")[0] == "torch":
         return _from_torch(leaf, where)
     if isinstance(leaf, (list, tuple)) and _is_numbers(leaf):
@@ -270,6 +279,8 @@ def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
             more = "" if len(dropped) == 1 else f" (and {len(dropped) - 1} more malformed updates)"
             raise ValueError(f"client {i}{', ' if why.startswith('layer') else ': '}{why}{more}") from None
     kept = [i for i in range(n) if i not in dropped]
+    if not kept:
+        check_dropped("this", n, n - 1, dropped)
     return Updates(n, np.array(kept), dropped, _rows([clients[i] for i in kept], pattern), pattern)
 
 
@@ -288,7 +299,7 @@ def _clients(X: Any) -> list[Any]:
     except _Malformed as error:
         raise TypeError(f"X must be an (n, d) array or a sequence of n updates: {error}") from None
     if array.ndim < 2:
-        raise ValueError(f"X must have one axis for clients and at least one for coordinates; its shape is {array.shape}")
+        raise ValueError(f"X must have an axis for clients and one for coordinates; its shape is {array.shape}")
     if finish is None:
         return list(array)
     return list(X)  # rows of the library X came from, so that the result is one of its arrays too

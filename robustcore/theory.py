@@ -10,7 +10,7 @@ from robustcore._constraints import KRUM_F, KRUM_M, check_f, check_m
 def kappa_upper_bound(n: int, f: int, m: int) -> float:
     """Upper bound on the robustness coefficient kappa* of m-MultiKrum (Krum is m = 1).
 
-    ``(n-f)/(n-2f) * min((1 + sqrt(2))^2, (sqrt((n-2f)/m) + sqrt(2f/m) + f/m)^2)``: whichever n - f clients S are honest,
+    ``(n-f)/(n-2f) * min((1 + sqrt(2))^2, (sqrt((n-2f)/m) + sqrt(2f/m) + f/m)^2)``: whichever n - f clients are honest,
     the squared distance of the aggregate from their mean is at most this times their variance.
 
     Parameters

@@ -1,25 +1,10 @@
 #include "scores.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
 namespace rc {
-namespace {
-
-// The sum of non-negative numbers, infinity included, carried as high + low (Knuth's exact two-sum).
-double sum(const double* x, std::int64_t count) {
-  double high = 0.0, low = 0.0;
-  for (std::int64_t k = 0; k < count; ++k) {
-    const double next = high + x[k], part = next - high;
-    low += (high - (next - part)) + (x[k] - part);
-    high = next;
-  }
-  return std::isfinite(high) ? high + low : high;
-}
-
-}  // namespace
 
 void krum_scores(const double* D, std::int64_t n, std::int64_t neighbors, double divisor, double* scores) {
   std::vector<double> others(static_cast<std::size_t>(n));
@@ -27,8 +12,10 @@ void krum_scores(const double* D, std::int64_t n, std::int64_t neighbors, double
     const double* row = D + i * n;
     std::copy(row, row + i, others.begin());
     std::copy(row + i + 1, row + n, others.begin() + i);
-    if (neighbors < n - 1) std::nth_element(others.begin(), others.begin() + neighbors, others.begin() + (n - 1));
-    scores[i] = sum(others.data(), neighbors) / divisor;
+    const auto end = others.begin() + neighbors;
+    if (neighbors < n - 1) std::nth_element(others.begin(), end, others.begin() + (n - 1));
+    std::sort(others.begin(), end);
+    scores[i] = std::accumulate(others.begin(), end, 0.0) / divisor;
   }
 }
 

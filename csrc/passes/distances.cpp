@@ -1,6 +1,8 @@
 #include "distances.hpp"
 
+#include <functional>
 #include <limits>
+#include <utility>
 
 #include "strips.hpp"
 
@@ -21,6 +23,12 @@ constexpr double safe_from_underflow = 0x1p-110;
 // Rows that meet each other at a time: two panels of a strip stay in a core's second-level cache.
 constexpr std::int64_t panel = 128;
 
+// Squares below this one may have lost digits as float64 subnormals do.
+constexpr double vanishing = 0x1p-900;
+
+// n^2 * d below which starting threads takes longer than the work.
+constexpr std::int64_t worth_threads = 1 << 21;
+
 // Bytes of unmerged blocks kept at a time.
 constexpr std::int64_t wave_bytes = 4 << 20;
 
@@ -35,30 +43,86 @@ class Pairs {
   std::int64_t n_;
 };
 
-// One worker's share: block after block, the distances of all pairs within it.
-class BlockDistances {
+// What the two kinds of workers share: the block at hand, and a row of it in float64.
+class BlockRows {
+ protected:
+  explicit BlockRows(const Updates& updates)
+      : updates_(updates), bad_(updates.n), known_(updates.n), like_(updates.n) {}
+
+  void open(std::int64_t block) {
+    begin_ = block * block_columns;
+    end_ = std::min(begin_ + block_columns, updates_.d);
+    std::fill(bad_.begin(), bad_.end(), false);
+    std::fill(known_.begin(), known_.end(), false);
+    for (std::int64_t i = 0; i < updates_.n; ++i) like_[i] = i;
+  }
+
+  // Whether row i has a NaN or an infinity in this block; looked up once.
+  bool check(std::int64_t i) {
+    if (!known_[i]) {
+      known_[i] = true;
+      load(i, one_);
+      bad_[i] = !all_finite(one_);
+    }
+    return bad_[i];
+  }
+
+  // The distance within the block of rows that may be close: formed in float64 from f(a, b), the scaled difference of
+  // two numbers. Where rows turn out to be equal (frozen layers), that carries over to others equal to them.
+  template <class Difference>
+  double in_float64(std::int64_t i, std::int64_t j, Difference&& f) {
+    if (like_[i] == like_[j]) return 0.0;
+    load(i, one_);
+    load(j, other_);
+    if (one_ == other_) {
+      like_[j] = like_[i];
+      return 0.0;
+    }
+    for (int k = 0; k < block_columns; ++k) one_[k] = f(one_[k], other_[k]);
+    std::fill(other_.begin(), other_.end(), 0.0);
+    double sums[8] = {};
+    for (int k = 0; k < block_columns; k += strip_columns) {
+      const double *a = one_.data() + k, *b = other_.data() + k;
+      kernels().distances_f64(&a, 1, &b, 1, nullptr, sums, 1);
+    }
+    return add_lanes(sums);
+  }
+
+  const Updates& updates_;
+  std::int64_t begin_ = 0, end_ = 0;
+  std::vector<char> bad_, known_;
+
+ private:
+  void load(std::int64_t i, std::vector<double>& row) {
+    row.resize(block_columns);
+    gather_(updates_, i, begin_, end_, row.data());
+    std::fill(row.begin() + (end_ - begin_), row.end(), 0.0);
+  }
+
+  Gather gather_;
+  std::vector<std::int64_t> like_;  // per row, a row known to be equal to it within the block
+  std::vector<double> one_, other_;
+};
+
+// Block after block, the distances of all pairs within it.
+class BlockDistances : BlockRows {
  public:
-  BlockDistances(const Updates& updates, double scale)
-      : updates_(updates), scale_(scale), pairs_(updates.n), reader_(updates, scale), rows_(updates.n),
-        bad_(updates.n), known_(updates.n), like_(updates.n) {
+  BlockDistances(const Updates& updates, std::atomic<bool>* bad)
+      : BlockRows(updates), pairs_(updates.n), reader_(updates), rows_(updates.n), bad_somewhere_(bad) {
     for (std::int64_t i = 0; i < updates.n; ++i) rows_[i] = i;
     const std::int64_t side = std::min(panel, updates.n);
     sums_.resize(static_cast<std::size_t>(side * side * 8));
   }
 
-  // distances[pairs(i, j)] for all pairs; bad[i] is set for each non-finite row that was met.
-  void operator()(std::int64_t block, double* distances, std::atomic<bool>* bad) {
+  // distances[pairs(i, j)] for all pairs; the rows that are not finite are marked.
+  void operator()(std::int64_t block, double* distances) {
     const std::int64_t n = updates_.n;
-    begin_ = block * block_columns;
-    end_ = std::min(begin_ + block_columns, updates_.d);
-    std::fill(bad_.begin(), bad_.end(), false);
-    std::fill(known_.begin(), known_.end(), false);
-    for (std::int64_t i = 0; i < n; ++i) like_[i] = i;
+    open(block);
     if (n == 1) check(0);
     for (std::int64_t p = 0; p < n; p += panel)
       for (std::int64_t q = p; q < n; q += panel) panels(p, std::min(panel, n - p), q, std::min(panel, n - q), distances);
     for (std::int64_t i = 0; i < n; ++i)
-      if (bad_[i]) bad[i].store(true, std::memory_order_relaxed);
+      if (bad_[i]) bad_somewhere_[i].store(true, std::memory_order_relaxed);
   }
 
  private:
@@ -75,19 +139,19 @@ class BlockDistances {
     const int other = p == q ? 0 : static_cast<int>(np), a = static_cast<int>(np), b = static_cast<int>(nq);
     bool narrow = false;
     for (std::int64_t k = begin_; k < end_;) {
-      const Strips strips = reader_.next(rows, count, k, end_, strip_columns);
+      const Strips strips = reader_.next_packed(rows, count, k, end_);
       narrow = narrow || strips.f32;
       if (strips.f32)
-        kernels().distances_f32(strips.f32, a, strips.f32 + other, b, strips.more, sums_.data(), b);
+        kernels().distances_f32(strips.f32, a, strips.f32 + other, b, strips.ahead, sums_.data(), b);
       else
-        kernels().distances_f64(strips.f64, a, strips.f64 + other, b, strips.more, sums_.data(), b);
+        kernels().distances_f64(strips.f64, a, strips.f64 + other, b, strips.ahead, sums_.data(), b);
       k += strips.columns;
     }
+    const double least = narrow ? safe_from_underflow : 0.0;
     for (std::int64_t i = 0; i < np; ++i)
       for (std::int64_t j = p == q ? i + 1 : 0; j < nq; ++j) {
         double& distance = distances[pairs_(p + i, q + j)];
         distance = add_lanes(&sums_[(i * nq + j) * 8]);
-        const double least = narrow ? safe_from_underflow : 0.0;
         if (!(distance >= least && distance <= std::numeric_limits<double>::max()))
           distance = reconsider(p + i, q + j, distance, narrow);
       }
@@ -96,84 +160,56 @@ class BlockDistances {
   // A distance that is NaN, infinite or suspiciously small.
   double reconsider(std::int64_t i, std::int64_t j, double distance, bool narrow) {
     if (!(distance <= std::numeric_limits<double>::max()) && (check(i) | check(j))) return 0.0;  // will become NaN
-    if (!narrow) return distance;
-    if (like_[i] == like_[j]) return 0.0;
-    distance = in_float64(i, j);
-    if (distance == 0.0) like_[j] = like_[i];  // equal rows (frozen layers): equality carries over to the others
-    return distance;
+    return narrow ? in_float64(i, j, std::minus<double>()) : distance;
   }
 
-  // Whether row i has a NaN or an infinity in this block; looked up once.
-  bool check(std::int64_t i) {
-    if (!known_[i]) {
-      known_[i] = true;
-      load(i, one_);
-      bad_[i] = !all_finite(one_);
-    }
-    return bad_[i];
-  }
-
-  double in_float64(std::int64_t i, std::int64_t j) {
-    load(i, one_);
-    load(j, other_);
-    const double *a = one_.data(), *b = other_.data();
-    double sums[8] = {};
-    for (int k = 0; k < block_columns; k += strip_columns) {
-      const double *x = a + k, *y = b + k;
-      kernels().distances_f64(&x, 1, &y, 1, false, sums, 1);
-    }
-    return add_lanes(sums);
-  }
-
-  void load(std::int64_t i, std::vector<double>& row) {
-    row.resize(block_columns);
-    gather_(updates_, i, begin_, end_, row.data(), scale_);
-    std::fill(row.begin() + (end_ - begin_), row.end(), 0.0);
-  }
-
-  const Updates& updates_;
-  double scale_;
   Pairs pairs_;
   StripReader reader_;
-  Gather gather_;
   std::vector<std::int64_t> rows_, both_;
   std::vector<double> sums_;
-  std::int64_t begin_ = 0, end_ = 0;
-  std::vector<char> bad_, known_;     // per row, within the block
-  std::vector<std::int64_t> like_;    // per row, a row known to be equal to it within the block
-  std::vector<double> one_, other_;
+  std::atomic<bool>* bad_somewhere_;
 };
 
-}  // namespace
+// Block after block, the scaled distances of chosen pairs within it.
+class BlockScaled : BlockRows {
+ public:
+  using Pair = std::pair<std::int64_t, std::int64_t>;
 
-void sqdist(const Updates& updates, double scale, Team& team, double* out) {
-  const std::int64_t n = updates.n, blocks = (updates.d + block_columns - 1) / block_columns;
-  const Pairs pairs(n);
-  const auto count = static_cast<std::size_t>(pairs.count());
-  std::vector<double> total(count), error(count);
-  std::vector<std::atomic<bool>> bad(static_cast<std::size_t>(n));
+  BlockScaled(const Updates& updates, double scale, const std::vector<Pair>& chosen)
+      : BlockRows(updates), scale_(scale), chosen_(chosen) {}
 
-  // Blocks are added in order, whoever computed them: a wave of them side by side, then one after the other into the
-  // compensated total (Neumaier's sum, exact to twice the working precision).
-  const std::int64_t slot_bytes = std::max<std::int64_t>(1, pairs.count()) * static_cast<std::int64_t>(sizeof(double));
+  void operator()(std::int64_t block, double* distances) {
+    open(block);
+    // Whichever comes first, scaling or subtracting, must not leave the range.
+    const auto grown = [s = scale_](double a, double b) { return (a - b) * s; };
+    const auto shrunk = [s = scale_](double a, double b) { return a * s - b * s; };
+    for (const auto& [i, j] : chosen_) *distances++ = scale_ > 1.0 ? in_float64(i, j, grown) : in_float64(i, j, shrunk);
+  }
+
+ private:
+  double scale_;
+  const std::vector<Pair>& chosen_;
+};
+
+// The sum over all blocks of what the workers write for each of `count` pairs. Blocks are added in order, whoever
+// computed them: a wave of them side by side, then one after the other into the compensated total (Neumaier's sum).
+template <class Worker>
+std::vector<double> sum_blocks(const Updates& updates, std::size_t count, Team& team, std::vector<Worker>& workers) {
+  const std::int64_t blocks = (updates.d + block_columns - 1) / block_columns;
+  const auto pairs = static_cast<std::int64_t>(count), slot_bytes = 8 * std::max<std::int64_t>(1, pairs);
   const std::int64_t wave = std::min(blocks, std::max<std::int64_t>(wave_bytes / slot_bytes, team.threads()));
-  std::vector<double> slots(static_cast<std::size_t>(wave) * count);
-  const std::int64_t stretch = 4096, stretches = (pairs.count() + stretch - 1) / stretch;
-  std::vector<BlockDistances> workers;
-  const bool small = n * n * std::min<std::int64_t>(updates.d, block_columns) * blocks < 1 << 21;
-  Team alone(1);
-  Team& crew = small ? alone : team;
-  for (int worker = 0; worker < crew.threads(); ++worker) workers.emplace_back(updates, scale);
-  crew.expect(blocks + (blocks + wave - 1) / wave * stretches);
+  const std::int64_t stretch = 4096, stretches = (pairs + stretch - 1) / stretch;
+  std::vector<double> total(count), error(count), slots(static_cast<std::size_t>(wave) * count);
+  team.expect(blocks + (blocks + wave - 1) / wave * stretches);
   for (std::int64_t first = 0; first < blocks; first += wave) {
     const std::int64_t here = std::min(wave, blocks - first);
-    crew.parallel_for(here, [&](std::int64_t task, int worker) {
-      workers[worker](first + task, slots.data() + task * pairs.count(), bad.data());
+    team.parallel_for(here, [&](std::int64_t task, int worker) {
+      workers[worker](first + task, slots.data() + task * pairs);
     });
-    crew.parallel_for(stretches, [&](std::int64_t task, int) {
-      const std::int64_t end = std::min(pairs.count(), (task + 1) * stretch);
+    team.parallel_for(stretches, [&](std::int64_t task, int) {
+      const std::int64_t end = std::min(pairs, (task + 1) * stretch);
       for (std::int64_t slot = 0; slot < here; ++slot) {
-        const double* distances = slots.data() + slot * pairs.count();
+        const double* distances = slots.data() + slot * pairs;
         for (std::int64_t pair = task * stretch; pair < end; ++pair) {
           const double old = total[pair], x = distances[pair], sum = old + x, part = sum - old;
           error[pair] += (old - (sum - part)) + (x - part);
@@ -182,16 +218,43 @@ void sqdist(const Updates& updates, double scale, Team& team, double* out) {
       }
     });
   }
+  for (std::size_t pair = 0; pair < count; ++pair)
+    if (std::isfinite(total[pair])) total[pair] += error[pair];
+  return total;
+}
+
+}  // namespace
+
+void sqdist(const Updates& updates, Team& team, double* out) {
+  const std::int64_t n = updates.n;
+  const Pairs pairs(n);
+  std::vector<std::atomic<bool>> bad(static_cast<std::size_t>(n));
+  Team alone(1);
+  Team& crew = n * n * updates.d < worth_threads ? alone : team;
+  std::vector<BlockDistances> workers;
+  for (int worker = 0; worker < crew.threads(); ++worker) workers.emplace_back(updates, bad.data());
+  const std::vector<double> total = sum_blocks(updates, static_cast<std::size_t>(pairs.count()), crew, workers);
 
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   for (std::int64_t i = 0; i < n; ++i) {
     out[i * n + i] = bad[i] ? nan : 0.0;
-    for (std::int64_t j = i + 1; j < n; ++j) {
-      const std::int64_t pair = pairs(i, j);
-      const double distance = std::isfinite(total[pair]) ? total[pair] + error[pair] : total[pair];
-      out[i * n + j] = out[j * n + i] = bad[i] || bad[j] ? nan : distance;
-    }
+    for (std::int64_t j = i + 1; j < n; ++j)
+      out[i * n + j] = out[j * n + i] = bad[i] || bad[j] ? nan : total[pairs(i, j)];
   }
+}
+
+void sqdist_scaled(const Updates& updates, double scale, Team& team, double* D) {
+  const std::int64_t n = updates.n;
+  std::vector<BlockScaled::Pair> chosen;
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = i + 1; j < n; ++j)
+      if (scale > 1.0 ? D[i * n + j] < vanishing : std::isinf(D[i * n + j])) chosen.emplace_back(i, j);
+  std::vector<BlockScaled> workers;
+  for (int worker = 0; worker < team.threads(); ++worker) workers.emplace_back(updates, scale, chosen);
+  const std::vector<double> total = sum_blocks(updates, chosen.size(), team, workers);
+  for (std::int64_t k = 0; k < n * n; ++k) D[k] = D[k] * scale * scale;
+  for (std::size_t p = 0; p < chosen.size(); ++p)
+    D[chosen[p].first * n + chosen[p].second] = D[chosen[p].second * n + chosen[p].first] = total[p];
 }
 
 void finite_rows(const Updates& updates, Team& team, bool* finite) {

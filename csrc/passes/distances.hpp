@@ -6,7 +6,7 @@
 
 namespace rc {
 
-// out[i*n + j] = sum_k (scale * x_i[k] - scale * x_j[k])^2 in float64, symmetric, zero on the diagonal.
+// out[i*n + j] = sum_k (x_i[k] - x_j[k])^2 in float64, symmetric, zero on the diagonal.
 //
 // Rows. A row with a NaN or an infinity has NaN against every row, itself included. Between finite rows the result is
 // never NaN; it is infinite where its value is beyond float64 (only float64 rows can be that far apart). D[i,j] depends
@@ -16,11 +16,16 @@ namespace rc {
 // Accuracy. Differences come before squares, so a common offset costs nothing. With u the unit roundoff, a float32
 // pair is off by at most 2u (difference) + 10u (run) + 4u (strip) = 16u < 9.6e-7, plus float64 terms below 1e-12; a
 // float64 pair by 2u + 20u + 4u + a few blocks' worth, below 1e-14. Where a float32 block overflows or its squares
-// fall towards the subnormals, the pair is formed again in float64, where they cannot. Results below 2^-960 are of
-// float64 rows alone and lose digits as subnormals do; `scale`, a power of two, is for them and for the infinite.
+// fall towards the subnormals, the pair is formed again in float64, where they cannot. Results below 2^-900 of float64
+// rows may have lost digits as subnormals do.
 //
 // Cost. Reads n*d numbers from memory once; n*(n-1)/2 * d differences and multiply-adds.
-void sqdist(const Updates& updates, double scale, Team& team, double* out);
+void sqdist(const Updates& updates, Team& team, double* out);
+
+// For float64 rows whose squares float64 cannot hold: D, as sqdist has it but without NaN, becomes D * scale^2, with the
+// pairs that were infinite (scale < 1) or below 2^-900 (scale > 1) formed anew from scaled differences. scale is a
+// power of two. Takes about a nanosecond per number of such a pair.
+void sqdist_scaled(const Updates& updates, double scale, Team& team, double* D);
 
 // finite[i] = row i has no NaN and no infinity. Reads everything once; for rules that need no distances.
 void finite_rows(const Updates& updates, Team& team, bool* finite);

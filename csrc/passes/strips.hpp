@@ -10,6 +10,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "../kernels.hpp"
@@ -30,16 +31,14 @@ void for_each_piece(const Updates& updates, std::int64_t begin, std::int64_t end
 }
 
 // Copies elements [offset, offset + count) of one row of a segment, in C order, to native contiguous storage.
-inline void fetch(const Segment& segment, const Row& row, std::int64_t offset, std::int64_t count, std::byte* out) {
-  const std::int64_t size = size_of(segment.dtype);
-  const auto copy = [&](std::byte* to, const std::byte* from, std::int64_t elements) {
-    std::memcpy(to, from, static_cast<std::size_t>(elements * size));
-  };
+template <class T>
+void fetch(const Segment& segment, const Row& row, std::int64_t offset, std::int64_t count, std::byte* out) {
+  constexpr std::int64_t size = sizeof(T);
   if (!row.strides) {
-    copy(out, row.data + offset * size, count);
+    std::memcpy(out, row.data + offset * size, static_cast<std::size_t>(count * size));
   } else {
     const int last = segment.ndim - 1;
-    std::vector<std::int64_t> index(static_cast<std::size_t>(segment.ndim));
+    std::int64_t index[most_axes];
     const std::byte* from = row.data;
     for (int axis = last; axis >= 0; --axis) {
       index[axis] = offset % segment.shape[axis];
@@ -48,7 +47,8 @@ inline void fetch(const Segment& segment, const Row& row, std::int64_t offset, s
     }
     for (std::int64_t done = 0; done < count;) {
       const std::int64_t along = std::min(count - done, segment.shape[last] - index[last]);
-      for (std::int64_t k = 0; k < along; ++k, from += row.strides[last]) copy(out + (done + k) * size, from, 1);
+      for (std::int64_t k = 0; k < along; ++k, from += row.strides[last])
+        std::memcpy(out + (done + k) * size, from, sizeof(T));
       done += along;
       index[last] += along;
       for (int axis = last; axis > 0 && index[axis] == segment.shape[axis]; --axis) {  // carry to the next axis
@@ -60,6 +60,14 @@ inline void fetch(const Segment& segment, const Row& row, std::int64_t offset, s
   }
   if (row.swapped)
     for (std::int64_t k = 0; k < count; ++k) std::reverse(out + k * size, out + (k + 1) * size);
+}
+
+inline void fetch(const Segment& segment, const Row& row, std::int64_t offset, std::int64_t count, std::byte* out) {
+  switch (size_of(segment.dtype)) {
+    case 2: return fetch<std::uint16_t>(segment, row, offset, count, out);
+    case 4: return fetch<std::uint32_t>(segment, row, offset, count, out);
+    default: return fetch<std::uint64_t>(segment, row, offset, count, out);
+  }
 }
 
 // The coordinates of one row as float32 (which holds every dtype but float64 exactly) or as float64.
@@ -76,9 +84,7 @@ class Gather {
     });
   }
 
-  // Times `scale`, a power of two that brings the squares of very large and very small numbers into range.
-  void operator()(const Updates& updates, std::int64_t i, std::int64_t begin, std::int64_t end, double* out,
-                  double scale = 1.0) {
+  void operator()(const Updates& updates, std::int64_t i, std::int64_t begin, std::int64_t end, double* out) {
     each(updates, i, begin, end, [&](Dtype dtype, int count) {
       switch (dtype) {
         case Dtype::f64: std::copy_n(raw_.f64, count, out); break;
@@ -86,8 +92,6 @@ class Gather {
         case Dtype::bf16: kernels().widen_bf16(raw_.u16, count, narrow_); std::copy_n(narrow_, count, out); break;
         default: std::copy_n(raw_.f32, count, out);
       }
-      if (scale != 1.0)
-        for (int k = 0; k < count; ++k) out[k] *= scale;
       out += count;
     });
   }
@@ -115,37 +119,54 @@ class Gather {
   float narrow_[chunk];
 };
 
-// Strips [begin, end) of some rows, as the kernels want them: either f32 or f64 is set.
+// Strips of some rows, as the kernels want them: either f32 or f64 is set.
 struct Strips {
   const float* const* f32;
   const double* const* f64;
-  int columns;  // a multiple of strip_columns, zeros behind the last coordinate
-  bool more;    // another such strip lies behind each row
+  const void* const* ahead;  // where the strip behind this one lies in memory, row by row; null if it is gathered
+  int columns;               // a multiple of strip_columns, zeros behind the last coordinate
 };
 
-// One worker's way to the strips: pointers, and a buffer for those that must be gathered.
+// One worker's way to the strips: pointers, and a buffer for those that cannot be used where they lie.
 class StripReader {
  public:
-  explicit StripReader(const Updates& updates, double scale = 1.0) : updates_(updates), scale_(scale) {}
+  explicit StripReader(const Updates& updates) : updates_(updates) {}
 
   // The next strips of rows[0 .. count-1] from coordinate `begin` on, before `end`, at most `limit` columns. All of
   // them are of one kind; the caller comes back for the rest.
   Strips next(const std::int64_t* rows, std::int64_t count, std::int64_t begin, std::int64_t end, std::int64_t limit) {
-    if (const Segment* segment = scale_ == 1.0 ? direct(rows, count, begin) : nullptr) {
-      const std::int64_t there = std::min(end, segment->begin + segment->length) - begin;
-      const int columns = static_cast<int>(std::min(there, limit) / strip_columns) * strip_columns;
-      pointers_.resize(static_cast<std::size_t>(count));
-      const std::int64_t skip = (begin - segment->begin) * size_of(segment->dtype);
-      for (std::int64_t i = 0; i < count; ++i) pointers_[i] = segment->rows[rows[i]].data + skip;
-      return hand_out(segment->dtype == Dtype::f64, columns, there >= columns + strip_columns);
+    const Segment* segment = direct(rows, count, begin);
+    if (!segment) return gathered(rows, count, begin);
+    const std::int64_t there = std::min(end, segment->begin + segment->length) - begin;
+    const int columns = static_cast<int>(std::min(there, limit) / strip_columns) * strip_columns;
+    const std::int64_t size = size_of(segment->dtype), skip = (begin - segment->begin) * size;
+    resize(count);
+    for (std::int64_t i = 0; i < count; ++i) {
+      pointers_[i] = segment->rows[rows[i]].data + skip;
+      ahead_[i] = segment->rows[rows[i]].data + skip + columns * size;
     }
-    const std::int64_t stop = std::min(begin + strip_columns, updates_.d);
-    bool wide = scale_ != 1.0;
-    for_each_piece(updates_, begin, stop, [&](const Segment& s, auto...) { wide = wide || s.dtype == Dtype::f64; });
-    return wide ? gathered<double>(rows, count, begin, stop) : gathered<float>(rows, count, begin, stop);
+    return hand_out(segment->dtype == Dtype::f64, columns, there >= columns + strip_columns);
+  }
+
+  // The same for one strip that every row will meet many others in: worth a copy to where all rows lie side by side,
+  // aligned. Rows as they come may all fall into the same few lines of the cache (when d is a multiple of a large power
+  // of two) and straddle two lines with each vector.
+  Strips next_packed(const std::int64_t* rows, std::int64_t count, std::int64_t begin, std::int64_t end) {
+    const Strips strips = next(rows, count, begin, end, strip_columns);
+    const std::size_t bytes = strip_columns * (strips.f64 ? sizeof(double) : sizeof(float));
+    if (count < worth_packing || pointers_[0] == buffer()) return strips;
+    reserve(count);
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::byte* to = buffer() + i * bytes;
+      std::memcpy(to, pointers_[i], bytes);
+      pointers_[i] = to;
+    }
+    return strips;
   }
 
  private:
+  static constexpr std::int64_t worth_packing = 24;
+
   // The segment that holds the whole strip at `begin` of all these rows just as the kernels read it, or null.
   const Segment* direct(const std::int64_t* rows, std::int64_t count, std::int64_t begin) const {
     const Segment* found = nullptr;
@@ -160,32 +181,49 @@ class StripReader {
     return found;
   }
 
+  Strips gathered(const std::int64_t* rows, std::int64_t count, std::int64_t begin) {
+    const std::int64_t end = std::min(begin + strip_columns, updates_.d);
+    bool wide = false;
+    for_each_piece(updates_, begin, end, [&](const Segment& s, auto...) { wide = wide || s.dtype == Dtype::f64; });
+    resize(count);
+    reserve(count);
+    for (std::int64_t i = 0; i < count; ++i)
+      pointers_[i] = wide ? gather(rows[i], begin, end, reinterpret_cast<double*>(buffer()) + i * strip_columns)
+                          : gather(rows[i], begin, end, reinterpret_cast<float*>(buffer()) + i * strip_columns);
+    return hand_out(wide, strip_columns, false);
+  }
+
   template <class T>
-  Strips gathered(const std::int64_t* rows, std::int64_t count, std::int64_t begin, std::int64_t end) {
-    buffer_.resize(static_cast<std::size_t>(count * strip_columns) * sizeof(T) / sizeof(double) + 1);
-    pointers_.resize(static_cast<std::size_t>(count));
-    for (std::int64_t i = 0; i < count; ++i) {
-      T* out = reinterpret_cast<T*>(buffer_.data()) + i * strip_columns;
-      if constexpr (std::is_same_v<T, double>)
-        gather_(updates_, rows[i], begin, end, out, scale_);
-      else
-        gather_(updates_, rows[i], begin, end, out);
-      std::fill(out + (end - begin), out + strip_columns, T(0));
-      pointers_[i] = out;
-    }
-    return hand_out(std::is_same_v<T, double>, strip_columns, false);
+  const std::byte* gather(std::int64_t row, std::int64_t begin, std::int64_t end, T* out) {
+    gather_(updates_, row, begin, end, out);
+    std::fill(out + (end - begin), out + strip_columns, T(0));
+    return reinterpret_cast<const std::byte*>(out);
   }
 
   Strips hand_out(bool wide, int columns, bool more) const {
     const auto* pointers = pointers_.data();
     return {wide ? nullptr : reinterpret_cast<const float* const*>(pointers),
-            wide ? reinterpret_cast<const double* const*>(pointers) : nullptr, columns, more};
+            wide ? reinterpret_cast<const double* const*>(pointers) : nullptr,
+            more ? reinterpret_cast<const void* const*>(ahead_.data()) : nullptr, columns};
+  }
+
+  void resize(std::int64_t count) {
+    pointers_.resize(static_cast<std::size_t>(count));
+    ahead_.resize(static_cast<std::size_t>(count));
+  }
+  void reserve(std::int64_t count) {
+    const auto numbers = static_cast<std::size_t>(count * strip_columns + 8);
+    if (buffer_.size() < numbers) buffer_.resize(numbers);
+  }
+  std::byte* buffer() {
+    void* start = buffer_.data();
+    std::size_t space = buffer_.size() * sizeof(double);
+    return static_cast<std::byte*>(std::align(64, 1, start, space));
   }
 
   const Updates& updates_;
-  double scale_;
   Gather gather_;
-  std::vector<const void*> pointers_;
+  std::vector<const std::byte*> pointers_, ahead_;
   std::vector<double> buffer_;
 };
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from robustcore._result import Aggregation
@@ -15,7 +15,7 @@ RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Mean, Krum, MultiKr
 
 
 def make_rule(name: str, **parameters: Any) -> Rule:
-    """The rule of this name with these parameters; a ValueError or TypeError that lists the choices if there is none."""
+    """The rule of this name with these parameters; ValueError or TypeError with the choices if there is none."""
     if name not in RULES:
         raise ValueError(f"there is no rule {name!r}; there are {', '.join(sorted(RULES))}")
     rule = RULES[name]
@@ -24,6 +24,9 @@ def make_rule(name: str, **parameters: Any) -> Rule:
     for parameter in parameters:
         if parameter not in known:
             raise TypeError(f"{name} has no parameter {parameter!r}; it has {', '.join(known)}")
+    missing = [key for key, field in known.items() if field.default is MISSING and key not in parameters]
+    if missing:
+        raise TypeError(f"{name} needs {' and '.join(missing)}")
     return rule(**parameters)
 
 

@@ -22,48 +22,48 @@ TINY = 2.0**-900  # sums of squares below this may have lost digits to underflow
 
 
 class Geometry:
-    """What n-space sees of the data: squared distances between the rows that are left, in float64.
+    """What n-space sees of the data: the squared distances between the rows that are left.
 
-    A squared float64 may be too large or too small for a float64. `sqdist` is right for all rows that are neither
-    1e154 apart nor 1e-145 close; `sqdist(FAR)` tells apart what is infinite there, `sqdist(NEAR)` what vanishes.
+    Attributes
+    ----------
+    n : int
+        The number of rows left.
+    clients : (n,) int64
+        Who they are.
+    not_finite : list of int
+        The clients that were dropped for a NaN or an infinity.
+    sqdist : (n, n) float64
+        Infinite where float64 rows are more than about 1e154 apart, inaccurate where they are closer than 1e-135.
     """
 
     def __init__(self, updates: Updates, progress: Progress = None):
         self._updates = updates
         self._progress = progress
-        self._known: dict[float, NDArray[np.float64]] = {}
+        self._all = updates.core.sqdist(get_num_threads(), progress)
         self.clients = updates.clients
         self.not_finite: list[int] = []
-        self._rows: NDArray[np.int64] | None = None
-        D = self._pass(1.0)
-        if np.isnan(D.trace()):
-            bad = np.isnan(D.diagonal())
-            self._rows = np.flatnonzero(~bad)
+        self.sqdist = self._all
+        if np.isnan(self._all.trace()):
+            bad = np.isnan(self._all.diagonal())
             self.not_finite = self.clients[bad].tolist()
-            self.clients = self.clients[self._rows]
-        self._known[1.0] = self._left(D)
-
-    @property
-    def n(self) -> int:
-        """The number of rows left."""
-        return len(self.clients)
+            self.clients = self.clients[~bad]
+            self.sqdist = self._left(self._all)
+        self.n = len(self.clients)
 
     @property
     def is_wide(self) -> bool:
         """Whether there are float64 numbers, whose squares may leave the range of a float64."""
         return self._updates.is_wide
 
-    def sqdist(self, scale: float = 1.0) -> NDArray[np.float64]:
-        """(n, n): squared distances of the rows times ``scale``."""
-        if scale not in self._known:
-            self._known[scale] = self._left(self._pass(scale))
-        return self._known[scale]
-
-    def _pass(self, scale: float) -> NDArray[np.float64]:
-        return self._updates.core.sqdist(get_num_threads(), scale, self._progress)
+    def scaled(self, scale: float) -> NDArray[np.float64]:
+        """(n, n): the squared distances times ``scale`` squared; FAR tells the infinite apart, NEAR the vanishing."""
+        D = np.where(np.isnan(self._all), 0.0, self._all)
+        self._updates.core.sqdist_scaled(D, scale, get_num_threads(), self._progress)
+        return self._left(D)
 
     def _left(self, D: NDArray[np.float64]) -> NDArray[np.float64]:
-        return D if self._rows is None else np.ascontiguousarray(D[np.ix_(self._rows, self._rows)])
+        rows = np.flatnonzero(~np.isnan(self._all.diagonal()))
+        return np.ascontiguousarray(D[np.ix_(rows, rows)])
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,7 @@ class Rule(ABC):
         """Aggregate and return the value alone."""
         return self.aggregate(X, malformed=malformed).value
 
-    def aggregate(
-        self, X: Any, *, malformed: OnMalformed = "raise", progress: Progress = None
-    ) -> Aggregation:
+    def aggregate(self, X: Any, *, malformed: OnMalformed = "raise", progress: Progress = None) -> Aggregation:
         """Aggregate X.
 
         Parameters
@@ -128,9 +126,7 @@ class LinearRule(Rule):
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         """The weights of the rows left, at most f of which are Byzantine."""
 
-    def decide(
-        self, updates: Updates, progress: Progress = None
-    ) -> tuple[NDArray[np.int64], Weights, dict[int, str]]:
+    def decide(self, updates: Updates, progress: Progress = None) -> tuple[NDArray[np.int64], Weights, dict[int, str]]:
         """Who is left, what the rule makes of them, and who was dropped why."""
         geometry = Geometry(updates, progress)
         dropped = updates.dropped | dict.fromkeys(geometry.not_finite, NOT_FINITE)
@@ -155,9 +151,10 @@ def combine(
     # The row of largest weight stands for what the others leave of 1: see passes/combine.hpp.
     rows = weights if not updates.dropped else weights[updates.clients]
     outputs = updates.empty()
-    finite = updates.core.combine(
-        rows, int(rows.argmax()), [out for out in outputs if out.size], get_num_threads(), progress
-    )
+    targets = [out for out in outputs if out.size]
+    finite = updates.core.combine(rows, int(rows.argmax()), targets, get_num_threads(), progress)
+    if not finite and updates.is_wide:  # float64 numbers may be too far apart to subtract
+        finite = updates.core.combine(rows, -1, targets, get_num_threads(), progress)
     aggregation = Aggregation(
         value=updates.rebuild(outputs),
         weights=weights,
@@ -170,9 +167,7 @@ def combine(
     return aggregation, finite
 
 
-def spread(
-    n: int, clients: NDArray[np.int64], values: NDArray[np.float64], otherwise: float
-) -> NDArray[np.float64]:
+def spread(n: int, clients: NDArray[np.int64], values: NDArray[np.float64], otherwise: float) -> NDArray[np.float64]:
     """(n,): the values at the clients they belong to."""
     if len(clients) == n:
         return values

@@ -39,22 +39,19 @@ class _KrumFamily(LinearRule):
         return theory.kappa_upper_bound(n, self.f, self.count(n)) if self.neighbors == "theory" else None
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
-        def scores(scale: float = 1.0) -> NDArray[np.float64]:
-            others, divisor = (n - f - 1, n - f) if self.neighbors == "theory" else (max(n - f - 2, 0), 1)
-            return _core.krum_scores(geometry.sqdist(scale), others, divisor)
-
         n = geometry.n
-        own = scores()
-        keys = [own]
-        if geometry.is_wide:
-            if np.isinf(own).any():
-                keys.append(scores(FAR))
-            if (own < TINY).any():
-                keys.insert(0, scores(NEAR))
+        others, divisor = (n - f - 1, n - f) if self.neighbors == "theory" else (max(n - f - 2, 0), 1)
+        scores = _core.krum_scores(geometry.sqdist, others, divisor)
+        keys = [scores]
+        if geometry.is_wide:  # scores that float64 cannot hold are told apart on another scale
+            if np.isinf(scores).any():
+                keys.append(_core.krum_scores(geometry.scaled(FAR), others, divisor))
+            if (scores < TINY).any():
+                keys.insert(0, _core.krum_scores(geometry.scaled(NEAR), others, divisor))
         m = self.count(n + self.f - f)  # a row that was dropped counts among the n and the f of the rule
         weights = np.zeros(n)
         weights[_core.select_lowest(keys, m)] = 1 / m
-        return Weights(weights, own)
+        return Weights(weights, scores)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""How fast, and how near to what the machine can do: see README.md."""

@@ -1,0 +1,88 @@
+"""Who runs when, how time is taken, and where it goes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import report
+from bench.cases import CASES, CYCLES, data
+
+HERE = Path(__file__).parent
+PAUSE = 0.05  # seconds: after a call the threads of OpenBLAS and OpenMP spin for up to half of that
+ROUNDS = 5
+
+MEASURED = pytest.StashKey[report.Measured]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    config.option.benchmark_quiet = True  # a line for each of hundreds of benches; --benchmark-verbose shows them
+    config.stash[MEASURED] = report.Measured()
+
+
+def pytest_generate_tests(metafunc):
+    if "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", CASES, ids=str)
+    if "cycle" in metafunc.fixturenames:
+        metafunc.parametrize("cycle", range(CYCLES))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Case by case, and in each case everyone in turn, over and over: what disturbs one disturbs all."""
+
+    def turn(item):
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        case = CASES.index(parameters["case"]) if "case" in parameters else len(CASES)
+        return case, parameters.get("cycle", 0)
+
+    items.sort(key=turn)
+
+
+@pytest.fixture
+def cycle():
+    """Which turn this is; `pytest_generate_tests` says."""
+
+
+@pytest.fixture
+def measured(pytestconfig):
+    return pytestconfig.stash[MEASURED]
+
+
+@pytest.fixture
+def clock(benchmark, measured, cycle):
+    """Note the shortest time of a call over all rounds of all cycles."""
+
+    def clock(group, name, call, *, rounds=ROUNDS, warmup=1, per=1, threads=None):
+        time.sleep(PAUSE)
+        benchmark.pedantic(call, rounds=rounds, warmup_rounds=warmup)
+        if benchmark.stats:
+            measured.note(group, name, benchmark.stats.stats.min / per, threads)
+
+    return clock
+
+
+@pytest.fixture
+def race(clock):
+    """Note a contender's time for a case."""
+
+    def race(case, name, contender):
+        call = contender.prepare(data(case), case.f)
+        rounds, warmup = (1, 0) if contender.slow and case.n > 10 else (ROUNDS, 1)
+        clock(str(case), name, call, rounds=rounds, warmup=warmup, threads=contender.threads)
+
+    return race
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    measured = config.stash[MEASURED]
+    if not measured.is_complete() or exitstatus != pytest.ExitCode.OK:
+        terminalreporter.write_line("\nNo report: that takes a run of all benches.")
+        return
+    facts = report.facts(measured)
+    text = report.markdown(facts)
+    report.write(HERE / "results", facts, text)
+    terminalreporter.write_line("\n" + text)

@@ -1,0 +1,19 @@
+"""Multi-Krum as one would write it down: the naive numpy baseline."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def sqdist(X: np.ndarray) -> np.ndarray:
+    D = np.zeros((len(X), len(X)))
+    for i in range(len(X)):
+        for j in range(i):
+            D[i, j] = D[j, i] = np.sum((X[i] - X[j]) ** 2)
+    return D
+
+
+def multi_krum(X: np.ndarray, f: int) -> np.ndarray:
+    closest = len(X) - f  # the update itself among them
+    scores = np.sort(sqdist(X), axis=1)[:, :closest].mean(axis=1)
+    return np.mean(X[np.argsort(scores, kind="stable")[:closest]], axis=0)

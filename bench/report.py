@@ -1,0 +1,261 @@
+"""From shortest times to results/report.json and results/report.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import robustcore as rc
+from bench.cases import CASES, CYCLES, SHAPES, THREADS, Case
+
+UNIT = "numpy mean(X, axis=0)"
+PASS = "robustcore pairwise_sqdist"
+NEEDED = {(str(case), name) for case in CASES for name in (UNIT, PASS, "robustcore multi_krum", "read")} | {
+    ("limits", "read in cache"),
+    ("limits", "multiply-add float32"),
+    ("limits", "multiply-add float64"),
+    ("front door", "array"),
+    ("front door", "layers"),
+    ("front door", "call 10 x 1000"),
+    ("front door", "peak MiB"),
+}
+
+
+class Measured:
+    """The smallest value noted for each (group, name), in the order of first notes."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], float] = {}
+        self.threads: dict[str, int] = {}
+        self._start = busy_seconds()
+
+    def note(self, group: str, name: str, value: float, threads: int | None = None) -> None:
+        self.values[group, name] = min(value, self.values.get((group, name), np.inf))
+        if threads is not None:
+            self.threads[name] = threads
+
+    def is_complete(self) -> bool:
+        return self.values.keys() >= NEEDED
+
+    def others_share(self) -> float | None:
+        """The share of the machine that other processes have taken since the start."""
+        if self._start is None:
+            return None
+        machine, own, elapsed = (now - then for now, then in zip(busy_seconds(), self._start, strict=True))
+        return max(0.0, machine - own) / (elapsed * os.cpu_count())
+
+
+def busy_seconds() -> tuple[float, float, float] | None:
+    """How long the machine and, of that, this process and its children have been busy; and the time."""
+    try:
+        user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    except OSError:
+        return None
+    ticks = sum(map(int, (user, nice, system, *interrupts)))
+    return ticks / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4]), time.monotonic()
+
+
+def facts(measured: Measured) -> dict[str, Any]:
+    """All that the report says, as plain data."""
+    values = measured.values
+    # The same units hold 16 floats or 8 doubles: a poor float64 kernel of OpenBLAS must not lower the limit.
+    single = 1 / values["limits", "multiply-add float32"]
+    others = measured.others_share()
+    rates = {"float32": single, "float64": max(1 / values["limits", "multiply-add float64"], single / 2)}
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "cycles": CYCLES,
+        "share_of_other_processes": None if others is None else rounded(others),
+        "limits": {
+            "multiply_adds_per_second": {dtype: rounded(rate) for dtype, rate in rates.items()},
+            "gemm_float64_multiply_adds_per_second": rounded(1 / values["limits", "multiply-add float64"]),
+            "read_in_cache_by_one_thread_bytes_per_second": rounded(2**19 / values["limits", "read in cache"]),
+        },
+        "threads": measured.threads,
+        "cases": [_case(case, measured, rates[case.dtype]) for case in CASES],
+        "front_door": {
+            "layers_over_array": rounded(values["front door", "layers"] / values["front door", "array"]),
+            "call_of_10_x_1000_seconds": rounded(values["front door", "call 10 x 1000"]),
+            "peak_beyond_input_of_50_x_1e6_float32_MiB": rounded(values["front door", "peak MiB"]),
+        },
+    }
+
+
+def _case(case: Case, measured: Measured, rate: float) -> dict[str, Any]:
+    seconds = {
+        name: measured.values[str(case), name] for name in measured.threads if (str(case), name) in measured.values
+    }
+    read, madds = measured.values[str(case), "read"], case.pairs * case.d
+    arithmetic = madds / rate
+    return {
+        "n": case.n,
+        "d": case.d,
+        "dtype": case.dtype,
+        "seconds": {name: rounded(value) for name, value in seconds.items()},
+        "over_mean": {name: rounded(value / seconds[UNIT]) for name, value in seconds.items()},
+        "pass": {
+            "bytes": case.nbytes,
+            "multiply_adds": madds,
+            "read_bytes_per_second": rounded(case.nbytes / read),
+            "bound_by": "read" if read > arithmetic else "arithmetic",
+            "bound_seconds": rounded(max(read, arithmetic)),
+            "fraction_of_limit": rounded(max(read, arithmetic) / seconds[PASS]),
+        },
+    }
+
+
+def machine() -> dict[str, Any]:
+    info = rc.build_info()
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "isa": info["isa"],
+        "compiler": info["compiler"],
+        "threads": THREADS,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("robustcore", "numpy", "scipy", "torch", "torchjd", "byzfl"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+TEMPLATE = """\
+# Bench report
+
+{cpu}, {cores} cores, {system}; robustcore kernels {isa}, built by {compiler}; {threads} threads.
+{versions}.
+Data: standard normal, contiguous; f = n // 5, m = n - f. Shortest times of {cycles} turns.{others}
+
+## Time over np.mean(X, axis=0)
+
+{float32}
+
+{float64}
+
+`X @ X.T` and torchjd form products, which lose small differences under a large common offset. torchjd scores by
+unsquared distances to n - f - 2 neighbours. scipy's pdist and byzfl turn float32 into float64.
+
+## The distances pass against the machine
+
+{limit}
+
+Bound: the longer of reading n·d numbers once and n(n-1)/2·d multiply-adds. Each pair's subtraction is not counted.
+
+**Read**: every thread takes np.maximum.reduce (which lets go of the GIL) of its share of the very array of the case,
+as int32, four times over, in turn with the contenders: {slowest:.0f} to {fastest:.0f} GB/s. It waits for memory and
+not for itself: within half a MiB one thread does {cached:.0f} GB/s. What of an array fits the last cache is read from
+there, by everyone.
+
+**Multiply-adds**: np.matmul of 1024 x 1024 matrices by OpenBLAS on all its threads, told to use its AVX-512 kernels
+where the processor has AVX-512: {rate32:.0f} G/s in float32. In float64 the better of that product,
+{gemm64:.0f} G/s, and half of float32, as the same units hold half as many: {rate64:.0f} G/s.
+
+## The front door
+
+{door}
+"""
+
+
+def markdown(facts: dict[str, Any]) -> str:
+    limits, others = facts["limits"], facts["share_of_other_processes"]
+    reads = [case["pass"]["read_bytes_per_second"] for case in facts["cases"]]
+    return TEMPLATE.format(
+        **facts["machine"],
+        versions=", ".join(f"{name} {number}" for name, number in facts["versions"].items()),
+        cycles=facts["cycles"],
+        others="" if others is None else f"\nOther processes took {others:.0%} of the machine meanwhile.",
+        float32=_ratios("float32", facts),
+        float64=_ratios("float64", facts),
+        limit=_limit(facts),
+        slowest=min(reads) / 1e9,
+        fastest=max(reads) / 1e9,
+        cached=limits["read_in_cache_by_one_thread_bytes_per_second"] / 1e9,
+        rate32=limits["multiply_adds_per_second"]["float32"] / 1e9,
+        rate64=limits["multiply_adds_per_second"]["float64"] / 1e9,
+        gemm64=limits["gemm_float64_multiply_adds_per_second"] / 1e9,
+        door=_door(facts["front_door"]),
+    )
+
+
+def _door(door: dict[str, float]) -> str:
+    layers, call, memory = door.values()
+    rows = [
+        ["multi_krum of 50 clients x 30 layers (986,880 float32) over the same of one (50, d) array", f"{layers:.2f}"],
+        ["one call of multi_krum, 10 x 1000 float32", f"{call * 1e6:.1f} µs"],
+        ["peak memory beyond the input (191 MiB, 50 x 1e6 float32), result (3.8 MiB) included", f"{memory:.1f} MiB"],
+    ]
+    return table(["multi_krum", ""], rows)
+
+
+def _ratios(dtype: str, facts: dict[str, Any]) -> str:
+    cases = [case for case in facts["cases"] if case["dtype"] == dtype]
+    rows = [
+        [name, str(threads), *(_brief(case["over_mean"].get(name)) for case in cases)]
+        for name, threads in facts["threads"].items()
+    ]
+    rows.append([f"{UNIT} in ms", "1", *(f"{case['seconds'][UNIT] * 1e3:.2f}" for case in cases)])
+    return table([dtype, "threads", *(f"{n} x {d:.0e}".replace("e+0", "e") for n, d in SHAPES)], rows)
+
+
+def _limit(facts: dict[str, Any]) -> str:
+    rows = []
+    for case in facts["cases"]:
+        p = case["pass"]
+        rows.append(
+            [
+                f"{case['n']} x {case['d']:.0e} {case['dtype']}".replace("e+0", "e"),
+                f"{p['bytes'] / 1e6:.0f}",
+                f"{p['read_bytes_per_second'] / 1e9:.1f}",
+                f"{p['multiply_adds'] / 1e9:.3g}",
+                p["bound_by"],
+                f"{p['bound_seconds'] * 1e3:.2f}",
+                f"{case['seconds'][PASS] * 1e3:.2f}",
+                f"{p['fraction_of_limit']:.0%}",
+            ]
+        )
+    head = ["", "MB", "GB/s read", "G multiply-adds", "bound by", "bound ms", "pass ms", "fraction"]
+    return table(head, rows)
+
+
+def _brief(ratio: float | None) -> str:
+    if ratio is None:
+        return "-"
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def write(folder: Path, facts: dict[str, Any], text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "report.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(text, encoding="utf-8")

@@ -1,0 +1,196 @@
+"""The command line: aggregate files, run the demonstration."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+try:
+    import click
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.table import Table
+except ImportError:
+    print('robustcore: the command line needs more packages: pip install "robustcore[cli]"', file=sys.stderr)
+    raise SystemExit(2) from None
+
+import robustcore as rc
+from robustcore import files
+from robustcore.rules import make_rule
+
+
+def main() -> None:
+    """Run the command line: wrong input ends with one sentence and exit code 2, Ctrl-C with 130."""
+    try:
+        commands(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except click.exceptions.Abort:
+        print("robustcore: stopped", file=sys.stderr)
+        sys.exit(130)
+    except (click.ClickException, ValueError, TypeError, OSError, ImportError) as error:
+        sentence = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        print(f"robustcore: {' '.join(sentence.split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(rc.__version__, prog_name="robustcore")
+def commands() -> None:
+    """Byzantine-robust aggregation: turn n updates, some of them lies, into one that can be trusted."""
+
+
+@commands.command()
+@click.argument("updates", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--rule", "name", required=True, type=click.Choice(sorted(rc.RULES)), help="How to aggregate.")
+@click.option("-f", "f", type=int, help="How many clients may be Byzantine.")
+@click.option("-m", "m", type=int, help="How many updates to average (multi_krum).")
+@click.option("--neighbors", type=click.Choice(["theory", "classic"]), help="Which neighbours count (Krum family).")
+@click.option(
+    "--malformed",
+    type=click.Choice(["raise", "drop"]),
+    default="raise",
+    show_default=True,
+    help="Drop unreadable or malformed updates, counted against f, or give up.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the aggregate.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--threads", type=click.IntRange(1), help="By default as many as there are cores.")
+def aggregate(
+    updates: tuple[Path, ...],
+    name: str,
+    malformed: str,
+    output: Path | None,
+    as_json: bool,
+    threads: int | None,
+    **parameters: Any,
+) -> None:
+    r"""Aggregate UPDATES, one file a client: .npy (memory-mapped), .npz or .safetensors.
+
+    \b
+    robustcore aggregate updates/*.npy --rule multi_krum -f 3 -m 10 -o out.npy
+    """
+    rule = make_rule(name, **{key: value for key, value in parameters.items() if value is not None})
+    clients = [_load(path, malformed) for path in updates]
+    if output is not None:
+        if output.exists() and any(path.exists() and output.samefile(path) for path in updates):
+            raise ValueError(f"{output} is one of the updates; write the aggregate somewhere else")
+        if not output.parent.is_dir():
+            raise ValueError(f"{output.parent} is no folder")
+        files.check_output(output, next((client for client in clients if not isinstance(client, Exception)), None))
+    try:
+        with rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
+            result = rule.aggregate(clients, malformed="drop" if malformed == "drop" else "raise", progress=progress)
+    except ValueError as error:  # who knows their clients by number wants to know the file
+        raise ValueError(re.sub(r"client (\d+)", lambda m: f"{m[0]} ({updates[int(m[1])]})", str(error))) from None
+    if output is not None:
+        files.save(output, result.value)
+    if as_json:
+        print(json.dumps(_facts(result, updates, output), indent=2))
+    else:
+        _print(result, updates, output)
+
+
+@commands.command()
+@click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Rounds of training.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path),
+    default=Path("demo.png"),
+    show_default=True,
+    help="Where to draw the accuracy per round.",
+)
+def demo(rounds: int, picture: Path) -> None:
+    """Train a small model on real images with 20 clients, four of them Byzantine, under four attacks."""
+    from robustcore import demo as demonstration
+
+    if not picture.parent.is_dir():
+        raise ValueError(f"{picture.parent} is no folder")
+    with _bar() as progress:
+        result = demonstration.run(rounds=rounds, progress=progress)
+    demonstration.print_table(result, Console())
+    demonstration.plot(result, picture)
+    print(f"accuracy per round: {picture}")
+
+
+def _load(path: Path, malformed: str) -> Any:
+    try:
+        return files.load(path)
+    except (ValueError, OSError) as error:
+        problem = ValueError(f"cannot read {path}: {error.strerror}") if isinstance(error, OSError) else error
+        if malformed == "drop":
+            return problem
+        raise problem from None
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[float], None]]:
+    """A progress bar on stderr, which appears only when the work takes long enough to report anything."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+
+    def show(fraction: float) -> None:
+        if not bar.tasks:
+            bar.start()
+            bar.add_task("working", total=1.0)
+        bar.update(bar.tasks[0].id, completed=fraction)
+
+    try:
+        yield show
+    finally:
+        if bar.tasks:
+            bar.stop()
+
+
+def _facts(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | None) -> dict[str, Any]:
+    parameters = {key: value for key, value in vars(result.rule).items() if not key.startswith("_")}
+    return {
+        "rule": {"name": result.rule.name, **parameters},
+        "n": len(updates),
+        "guarantee": result.guarantee,
+        "output": None if output is None else os.fspath(output),
+        "clients": [
+            {
+                "file": os.fspath(path),
+                "score": None if result.scores is None else _number(result.scores[i]),
+                "weight": float(result.weights[i]),
+                "selected": bool(result.weights[i] != 0),
+                "dropped": result.dropped.get(i),
+            }
+            for i, path in enumerate(updates)
+        ],
+    }
+
+
+def _number(score: float) -> float | str | None:
+    """JSON has neither NaN (a dropped client has no score) nor infinity."""
+    return None if math.isnan(score) else "infinite" if math.isinf(score) else float(score)
+
+
+def _print(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | None) -> None:
+    table = Table(title=f"{result.rule}", title_justify="left", title_style="bold")
+    table.add_column("client", justify="right")
+    table.add_column("file", overflow="fold")
+    if result.scores is not None:
+        table.add_column("score", justify="right")
+    table.add_column("outcome")
+    for i, path in enumerate(updates):
+        state = f"dropped: {result.dropped[i]}" if i in result.dropped else "selected" if result.weights[i] else ""
+        style = "red" if i in result.dropped else "" if result.weights[i] else "dim"
+        score = [] if result.scores is None else ["" if math.isnan(result.scores[i]) else f"{result.scores[i]:.6g}"]
+        table.add_row(str(i), str(path), *score, state, style=style)
+    console = Console()
+    console.print(table)
+    if result.guarantee is not None:
+        console.print(f"guarantee: |aggregate - honest mean|^2 <= {result.guarantee:.4g} x honest variance")
+    if output is not None:
+        console.print(f"written: {output}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

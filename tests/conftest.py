@@ -1,0 +1,55 @@
+"""What all tests share: `import twins` and `bits`, every instruction set, and scripts in a fresh process."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from robustcore import _core
+
+sys.path.insert(0, str(Path(__file__).parent / "reference"))
+
+settings.register_profile("robustcore", deadline=None, max_examples=60, database=None)
+settings.load_profile("robustcore")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes a second or its own process; left out under sanitizers")
+
+
+@pytest.fixture
+def on_every_isa():
+    """Compute the same thing on every instruction set that this processor can run; returns all results."""
+
+    def run(compute):
+        found = []
+        for name in _core.available_isas():
+            _core.use_isa(name)
+            found.append(compute())
+        return found
+
+    before = _core.isa()
+    yield run
+    _core.use_isa(before)
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Run a script in a fresh interpreter, for what must not happen in this one."""
+
+    def run(script, timeout=60, **environment):
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            capture_output=True,
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | environment,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run

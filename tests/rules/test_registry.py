@@ -1,0 +1,71 @@
+"""Rules by name, and what all of them share."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from bits import same_bits
+
+import robustcore as rc
+
+X = np.random.default_rng(0).normal(size=(9, 5))
+PARAMETERS = {"mean": {}, "krum": {"f": 2}, "multi_krum": {"f": 2, "m": 3, "neighbors": "classic"}}
+
+
+def parameters_of(name):
+    """Those above; for a rule not among them, f = 1 where it asks for one."""
+    needed = [field.name for field in dataclasses.fields(rc.RULES[name]) if field.default is dataclasses.MISSING]
+    return PARAMETERS.get(name, {key: 1 for key in needed if key == "f"})
+
+
+@pytest.mark.parametrize("name", rc.RULES)
+def test_a_rule_by_name_is_the_rule(name):
+    rule = rc.RULES[name](**parameters_of(name))
+    by_name = rc.aggregate(X, name, **parameters_of(name))
+    assert by_name.rule == rule
+    assert same_bits(by_name.value, rule(X))
+    assert same_bits(getattr(rc, name)(X, **parameters_of(name)), rule(X))
+
+
+@pytest.mark.parametrize("name", rc.RULES)
+def test_rules_are_frozen_and_compare_by_their_parameters(name):
+    rule, twin = (rc.RULES[name](**parameters_of(name)) for _ in "12")
+    assert rule == twin
+    assert hash(rule) == hash(twin)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        rule.f = 0
+
+
+@pytest.mark.parametrize("name", rc.RULES)
+def test_weights_sum_to_one(name):
+    r = rc.aggregate(X, name, **parameters_of(name))
+    assert abs(r.weights.sum() - 1) < 1e-12
+    assert r.selected.tolist() == r.weights.nonzero()[0].tolist()
+    assert np.allclose(r.value, r.weights @ X, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", rc.RULES)
+def test_malformed_updates_may_be_dropped_by_name(name):
+    r = rc.aggregate([*X[:8], X[8][:2]], name, malformed="drop", **parameters_of(name))
+    assert list(r.dropped) == [8]
+
+
+def test_a_rule_that_does_not_exist():
+    with pytest.raises(ValueError, match=r"no rule 'krun'.*krum.*mean.*multi_krum"):
+        rc.aggregate(X, "krun", f=1)
+
+
+def test_a_parameter_that_does_not_exist():
+    with pytest.raises(TypeError, match=r"krum has no parameter 'm'.*f"):
+        rc.aggregate(X, "krum", f=1, m=2)
+
+
+def test_a_parameter_that_is_missing():
+    with pytest.raises(TypeError, match=r"\bf\b"):
+        rc.aggregate(X, "krum")
+
+
+def test_an_aggregation_is_frozen():
+    r = rc.aggregate(X, "mean")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        r.value = None

@@ -1,0 +1,194 @@
+"""The command line: what a user types, what they read, and the exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import robustcore as rc
+from robustcore import cli, files
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["robustcore", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+@pytest.fixture
+def updates(tmp_path):
+    """Ten clients in files; the fourth lies."""
+    X = np.random.default_rng(0).standard_normal((10, 200)).astype(np.float32)
+    X[3] += 50
+    for i, x in enumerate(X):
+        np.save(tmp_path / f"u{i}.npy", x)
+    return X, [f"u{i}.npy" for i in range(10)]
+
+
+def contents():
+    return {path.name: path.read_bytes() for path in Path().iterdir()}
+
+
+def one_sentence(code, out, err):
+    return code == 2 and out == "" and err.startswith("robustcore: ") and err.count("\n") == 1
+
+
+def test_aggregate_writes_what_the_library_computes(run, updates):
+    X, names = updates
+    code, out, _ = run("aggregate", *names, "--rule", "multi_krum", "-f", "2", "-m", "5", "-o", "out.npy")
+    assert code == 0
+    assert np.array_equal(np.load("out.npy"), rc.multi_krum(X, f=2, m=5))
+    assert "u3.npy" in out and out.count("selected") == 5
+    assert os.stat("out.npy").st_mode & 0o777 == os.stat("u0.npy").st_mode & 0o777
+
+
+def test_json_says_the_same_as_the_result(run, updates):
+    X, names = updates
+    np.save("nan.npy", np.full(200, np.nan, np.float32))
+    code, out, _ = run("aggregate", *names, "nan.npy", "--rule", "krum", "-f", "3", "--json")
+    assert code == 0
+    facts = json.loads(out)
+    expected = rc.Krum(3).aggregate(np.vstack([X, np.full((1, 200), np.nan, np.float32)]))
+    assert facts["rule"] == {"name": "krum", "f": 3, "neighbors": "theory"}
+    assert [c["selected"] for c in facts["clients"]] == [i in expected.selected for i in range(11)]
+    assert [c["score"] for c in facts["clients"]][:10] == expected.scores[:10].tolist()
+    assert facts["clients"][10]["score"] is None and facts["clients"][10]["dropped"] == "not finite"
+    assert facts["guarantee"] == expected.guarantee
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_named_layers_go_in_and_come_out(run, suffix):
+    if suffix == ".safetensors":
+        pytest.importorskip("safetensors")
+    rng = np.random.default_rng(1)
+    clients = [{"w": rng.standard_normal((3, 4)), "b": rng.standard_normal(2)} for _ in range(4)]
+    names = [f"c{i}{suffix}" for i in range(4)]
+    for name, client in zip(names, clients, strict=True):
+        files.save(name, client)
+    code, _, _ = run("aggregate", *names, "--rule", "mean", "-o", "out" + suffix)
+    assert code == 0
+    result, expected = files.load("out" + suffix), rc.mean(clients)
+    assert result.keys() == expected.keys()
+    assert all(np.array_equal(result[key], expected[key]) for key in expected)
+
+
+def test_bfloat16_files(run):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    pytest.importorskip("safetensors")
+    for i in range(3):
+        files.save(f"c{i}.safetensors", {"w": np.full(4, i, ml_dtypes.bfloat16)})
+    code, _, _ = run(
+        "aggregate", "c0.safetensors", "c1.safetensors", "c2.safetensors", "--rule", "mean", "-o", "out.safetensors"
+    )
+    assert code == 0
+    assert files.load("out.safetensors")["w"].tolist() == [1.0] * 4
+
+
+def test_npy_is_mapped_not_loaded(tmp_path):
+    np.save(tmp_path / "u.npy", np.zeros(10))
+    assert isinstance(files.load(tmp_path / "u.npy"), np.memmap)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["u0.npy", "short.npy", "u1.npy", "--rule", "mean"], ["client 1 (short.npy)", "(5,)", "(200,)"]),
+        (["u0.npy", "bad.npy", "--rule", "mean"], ["bad.npy"]),
+        (["u0.npy", "pickle.npy", "--rule", "mean"], ["pickle.npy"]),
+        (["u0.npy", "bad.npz", "--rule", "mean"], ["bad.npz"]),
+        (["u0.npy", "bad.safetensors", "--rule", "mean"], ["bad.safetensors"]),
+        (["u0.npy", "nowhere.npy", "--rule", "mean"], ["nowhere.npy", "No such file"]),
+        (["u0.npy", "notes.txt", "--rule", "mean"], ["notes.txt", ".npz"]),
+        (["u0.npy", "u1.npy", "--rule", "krum", "-f", "1"], ["n > 2f", "n = 2", "at most 0"]),
+        (["u0.npy", "u1.npy", "--rule", "krum"], ["krum needs f"]),
+        (["u0.npy", "u1.npy", "--rule", "krum", "-f", "0", "-m", "1"], ["no parameter 'm'"]),
+        (["u0.npy", "u1.npy", "--rule", "nonsense"], ["nonsense", "multi_krum"]),
+        (["u0.npy", "u1.npy", "--rule", "mean", "-f", "x"], ["-f", "x"]),
+        (["--rule", "mean"], ["UPDATES"]),
+        (["u0.npy", "u1.npy", "--rule", "mean", "-o", "u1.npy"], ["u1.npy is one of the updates"]),
+        (["u0.npy", "u1.npy", "--rule", "mean", "-o", "no/out.npy"], ["no is no folder"]),
+        (["u0.npy", "u1.npy", "--rule", "mean", "-o", "out.txt"], ["out.txt"]),
+        (["u0.npy", "u1.npy", "--rule", "mean", "-o", "out.npz"], ["out.npz", ".npy"]),
+        (["u0.npy", "nan.npy", "--rule", "mean"], ["client 1 (nan.npy): not finite"]),
+    ],
+)
+def test_wrong_input_ends_with_one_sentence(run, updates, arguments, words):
+    np.save("short.npy", np.ones(5, np.float32))
+    np.save("nan.npy", np.full(200, np.nan, np.float32))
+    np.save("pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
+    for name in ("bad.npy", "bad.npz", "bad.safetensors", "notes.txt"):
+        Path(name).write_text("hello")
+    before = contents()
+    code, out, err = run("aggregate", *arguments)
+    assert one_sentence(code, out, err), (code, out, err)
+    assert all(word in err for word in words), err
+    assert contents() == before  # nothing lost, nothing left behind
+
+
+def test_unreadable_files_can_be_dropped(run, updates):
+    X, names = updates
+    Path("empty.npy").touch()
+    code, out, _ = run(
+        "aggregate",
+        *names,
+        "empty.npy",
+        "gone.npy",
+        "--rule",
+        "krum",
+        "-f",
+        "3",
+        "--malformed",
+        "drop",
+        "--json",
+        "-o",
+        "out.npy",
+    )
+    assert code == 0
+    clients = json.loads(out)["clients"]
+    assert "empty.npy" in clients[10]["dropped"] and "No such file" in clients[11]["dropped"]
+    assert np.array_equal(np.load("out.npy"), rc.krum([*X, None, None], f=3, malformed="drop"))
+
+
+def test_help_and_version(run):
+    assert "aggregate" in run()[1]
+    assert rc.__version__ in run("--version")[1]
+
+
+def test_ctrl_c_stops_with_130(tmp_path):
+    """A pass of minutes, interrupted: no traceback, no output file."""
+    rows = np.lib.format.open_memmap(tmp_path / "u.npy", mode="w+", dtype=np.float64, shape=(4_000_000,))
+    rows[::1000] = 1.0
+    rows.flush()
+    script = "import sys; from robustcore import cli; print('ready', flush=True); cli.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "aggregate", *["u.npy"] * 200, "--rule", "krum", "-f", "3", "-o", "out.npy"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ROBUSTCORE_ISA": "baseline"},
+    )
+    assert process.stdout.readline() == "ready\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "stopped" in err and "Traceback" not in err
+    assert not (tmp_path / "out.npy").exists()

@@ -1,0 +1,43 @@
+"""Closed-form guarantees (Bareilles et al.)."""
+
+import itertools
+import math
+
+import pytest
+
+from robustcore.theory import kappa_upper_bound
+
+NF = [(n, f) for n in (3, 5, 10, 31, 100, 1000) for f in {1, n // 10, n // 4, n // 3, (n - 1) // 2} if 2 * f < n]
+
+
+def test_theorem_1_by_hand():
+    # n = 3, f = 1, m = 2: 2/1 * (sqrt(1/2) + sqrt(2/2) + 1/2)^2, and 2.20710678^2 = 4.87132034, below 5.82842712.
+    assert math.isclose(kappa_upper_bound(3, 1, 2), 9.74264069, rel_tol=1e-8)
+    # n = 100, f = 10, m = 1: 90/80 * (1 + sqrt 2)^2, which is 5.82842712.
+    assert math.isclose(kappa_upper_bound(100, 10, 1), 6.55698052, rel_tol=1e-8)
+    # n = 6, f = 2, m = 4: 4/2 * (sqrt(2/4) + sqrt(4/4) + 2/4)^2, as the first.
+    assert math.isclose(kappa_upper_bound(6, 2, 4), 9.74264069, rel_tol=1e-8)
+
+
+@pytest.mark.parametrize(("n", "f"), NF)
+def test_theorem_2_the_transition_point(n, f):
+    """The bound is Krum's up to ((A + sqrt(A^2 + 4(1 + sqrt 2)f)) / (2(1 + sqrt 2)))^2, and falls from there on."""
+    A = math.sqrt(n - 2 * f) + math.sqrt(2 * f)
+    transition = ((A + math.sqrt(A * A + 4 * (1 + math.sqrt(2)) * f)) / (2 * (1 + math.sqrt(2)))) ** 2
+    bounds = [kappa_upper_bound(n, f, m) for m in range(1, n - f + 1)]
+    for m, (bound, following) in enumerate(itertools.pairwise(bounds), start=1):
+        if m + 1 < transition:
+            assert following == bound == bounds[0]
+        elif m > transition:
+            assert following < bound
+
+
+@pytest.mark.parametrize(("n", "f"), NF)
+def test_the_upper_bound_is_above_every_lower_bound(n, f):
+    universal = f / (n - 2 * f)  # Proposition 1
+    assert all(kappa_upper_bound(n, f, m) >= universal for m in range(1, n - f + 1))
+    even = n % 2 == 0
+    theorem_3 = (n - 2) / (n - 2 * f + 2) if even else (n - 1) / (n - 2 * f + 1)
+    assert kappa_upper_bound(n, f, 1) >= theorem_3
+    if n > 3 * f:
+        assert kappa_upper_bound(n, f, n - f) >= 4 * universal  # Theorem 4
