@@ -8,7 +8,7 @@ n clients send vectors of d numbers, and up to f of them lie. A rule turns the n
     rc.MultiKrum(f=3).aggregate(updates)                  # with weights, scores, who was dropped and why
 """
 
-from robustcore import theory
+from robustcore import attacks, theory
 from robustcore._build import __version__, build_info
 from robustcore._constraints import ConstraintError
 from robustcore._result import Aggregation
@@ -29,6 +29,7 @@ __all__ = [
     "Rule",
     "__version__",
     "aggregate",
+    "attacks",
     "build_info",
     "get_num_threads",
     "krum",

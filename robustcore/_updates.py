@@ -104,7 +104,7 @@ class _Branch:
     def collect(self, update: Any, where: str, out: list[Any]) -> None:
         if isinstance(update, Mapping) != self.is_dict or not isinstance(update, (Mapping, list, tuple)):
             raise _Malformed(f"a {type(update).__name__}, where the others have a {self.kind.__name__}", where)
-        if self.is_dict:
+        if isinstance(update, Mapping):
             if update.keys() != self.key_set:
                 for key in self.keys:
                     if key not in update:

@@ -111,6 +111,8 @@ def demo(rounds: int, picture: Path) -> None:
 
     if not picture.parent.is_dir():
         raise ValueError(f"{picture.parent} is no folder")
+    if picture.suffix not in (".png", ".pdf", ".svg"):
+        raise ValueError(f"{picture} is none of .png, .pdf, .svg")
     with _bar() as progress:
         result = demonstration.run(rounds=rounds, progress=progress)
     demonstration.print_table(result, Console())

@@ -165,6 +165,18 @@ def test_unreadable_files_can_be_dropped(run, updates):
     assert np.array_equal(np.load("out.npy"), rc.krum([*X, None, None], f=3, malformed="drop"))
 
 
+def test_demo_prints_the_table_and_draws(run):
+    pytest.importorskip("sklearn")
+    code, out, _ = run("demo", "--rounds", "1", "--picture", "p.png")
+    assert code == 0 and "Multi-Krum" in out
+    assert Path("p.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("picture", ["p.txt", "no/p.png"])
+def test_demo_refuses_the_picture_before_it_trains(run, picture):
+    assert one_sentence(*run("demo", "--picture", picture))
+
+
 def test_help_and_version(run):
     assert "aggregate" in run()[1]
     assert rc.__version__ in run("--version")[1]

@@ -324,6 +324,7 @@ MALFORMED = {
     "additional key": (good() | {"extra": np.ones(1)}, r".*'extra'"),
     "no keys": ({}, r".*'w'"),
     "nothing at all": (None, r".*None"),
+    "why there is nothing": (TimeoutError("no reply"), r".*no reply"),
     "an array for a dict": (np.ones(11), r".*ndarray.*dict"),
     "a list for a dict": ([np.ones((2, 3)), good()["b"]], r".*list.*dict"),
     "a string for a dict": ("update", r".*str"),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
@@ -232,8 +233,9 @@ FORMS = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("form", FORMS)
-def test_structure_does_not_change_a_bit(form, dtype):
-    X = data(gaussian, 5, 16_806, dtype)
+@pytest.mark.parametrize("n", [5, 30])  # many rows are packed side by side, a few are read where they lie
+def test_structure_does_not_change_a_bit(form, dtype, n):
+    X = data(gaussian, n, 16_806, dtype)
     assert same_bits(rc.pairwise_sqdist(FORMS[form](X)), rc.pairwise_sqdist(X))
 
 
@@ -257,6 +259,34 @@ def test_memory_map_does_not_change_a_bit(dtype, tmp_path):
 def test_broadcast_rows_are_read_through_their_strides():
     X = np.broadcast_to(data(gaussian, 6, 1, F32), (6, 8803))
     assert same_bits(rc.pairwise_sqdist(X), rc.pairwise_sqdist(X.copy()))
+
+
+# ---- float64 numbers whose squares float64 cannot hold ----------------------------------------------------------
+
+
+def scaled(X, scale, threads=1):
+    updates = _core.Updates([[row] for row in X], ["float64"])
+    D = updates.sqdist(threads)
+    updates.sqdist_scaled(D, scale, threads)
+    return D
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 3), (5, 1), (7, 8801), (130, 17)])
+@pytest.mark.parametrize(("size", "exponent"), [(1e-200, 600), (1e-300, 600), (1e200, -600), (1e300, -600)])
+def test_scaled_distances_are_the_distances_of_scaled_rows(size, exponent, n, d):
+    X = size * data(gaussian, n, d, F64)
+    expected = rc.pairwise_sqdist(np.ldexp(X, exponent))
+    for threads in (1, 2, 7):
+        assert same_bits(scaled(X, 2.0**exponent, threads), expected)
+
+
+@pytest.mark.parametrize(
+    ("places", "scale"), [([0.0, 1e-200, 3e-200, 2e-125], 2.0**600), ([0.0, 1e200, -3e200, 2e100], 2.0**-600)]
+)
+def test_scaled_distances_next_to_those_that_need_no_scale(places, scale, on_every_isa):
+    expected = [float((Fraction(x) * Fraction(scale)) ** 2) for x in places]
+    for D in on_every_isa(lambda: scaled(np.array([[x, 5.0] for x in places]), scale)):
+        assert np.allclose(D[0], expected, rtol=1e-14, atol=0)
 
 
 # ---- neither do threads and instruction sets -------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What the library computes, as plainly as it can be said. Slow on purpose; every kernel is held against these."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -10,8 +11,11 @@ def pairwise_sqdist(X):
     """(n, n) float64: differences and squares in float64, added without error, so off by a few 1e-16."""
     X = np.array(X, np.float64)
     X[~np.isfinite(X).all(axis=1)] = np.nan
+    D = np.empty((len(X), len(X)))
     with np.errstate(over="ignore"):
-        return np.array([[math.fsum(((x - y) ** 2).tolist()) for y in X] for x in X])
+        for i, j in itertools.combinations_with_replacement(range(len(X)), 2):
+            D[i, j] = D[j, i] = math.fsum(((X[i] - X[j]) ** 2).tolist())
+    return D
 
 
 def exact_sqdist(X):
