@@ -316,7 +316,7 @@ def krum_scores(const double[:, ::1] D, Py_ssize_t neighbors, double divisor):
 
 
 def select_lowest(list keys, Py_ssize_t m):
-    """(m,) int64, increasing: the indices that come first by ``keys[0]``, then ``keys[1]`` ..., then index."""
+    """(m,) int64, increasing: the indices of lowest ``keys[0]``; ``keys[1]`` tells apart the infinite, and so on."""
     cdef vector[const double*] pointers
     cdef const double[::1] key
     cdef Py_ssize_t n = len(keys[0])

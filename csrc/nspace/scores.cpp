@@ -1,6 +1,7 @@
 #include "scores.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -23,8 +24,10 @@ void select_lowest(std::span<const double* const> keys, std::int64_t n, std::int
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   const auto before = [&](std::int64_t a, std::int64_t b) {
-    for (const double* key : keys)
+    for (const double* key : keys) {
       if (key[a] != key[b]) return key[a] < key[b];
+      if (std::isfinite(key[a])) break;
+    }
     return a < b;
   };
   if (m < n) std::nth_element(order.begin(), order.begin() + m, order.end(), before);

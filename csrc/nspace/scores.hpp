@@ -12,8 +12,8 @@ namespace rc {
 // in whatever order, tie exactly. O(n^2 + n k log k) for k neighbours: 0.2 ms at n = 100.
 void krum_scores(const double* D, std::int64_t n, std::int64_t neighbors, double divisor, double* scores);
 
-// selected[0 .. m-1] = the m indices that come first in the order of (keys[0][i], keys[1][i], ..., i), in increasing
-// order. No key may be NaN. O(n) on average.
+// selected[0 .. m-1] = the m indices of lowest keys[0], in increasing order of index. Those whose keys[0] is infinite are
+// told apart by keys[1], and so on; ties go to the lowest index. No key may be NaN. O(n) on average.
 void select_lowest(std::span<const double* const> keys, std::int64_t n, std::int64_t m, std::int64_t* selected);
 
 }  // namespace rc

@@ -381,6 +381,14 @@ def test_bad_rows_against_each_other():
     assert np.isnan(rc.pairwise_sqdist(X)).tolist() == [[not {i, j} <= {0, 5} for j in range(6)] for i in range(6)]
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("n", [1, 2, 3, 130])
+def test_all_rows_are_bad(n, bad):
+    X = data(gaussian, n, 9000, F32)
+    X[:, 8500] = bad
+    assert np.isnan(rc.pairwise_sqdist(X)).all()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_numbers_in_different_blocks(bad):
     X = data(gaussian, 5, 24_001, F64)
@@ -444,7 +452,8 @@ def test_what_progress_raises_is_passed_on(error, threads):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_stops_long_work(threads):
     script = f"""
-import numpy as np, robustcore as rc
+import signal, numpy as np, robustcore as rc
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have told us to ignore it
 numbers = np.random.default_rng(0).normal(size=2_000_200).astype(np.float32)
 X = [numbers[i : i + 2_000_000] for i in range(200)]
 rc.pairwise_sqdist(X[:3])
