@@ -155,8 +155,10 @@ def _leaf(leaf: Any, where: str) -> tuple[_Leaf, Array]:
             hint = "Python objects" if dtype.hasobject else "none of float16, bfloat16, float32 and float64"
             raise _Malformed(f"dtype {name} ({hint})", where)
         array = array.view(np.uint16)  # the buffer protocol has no letter for bfloat16: its bits go
-    if finish is None:
-        finish = _viewer(dtype) if name == "bfloat16" else _same if dtype.isnative else _caster(dtype)
+    if name == "bfloat16":
+        finish = _viewer(dtype, finish or _same)
+    elif finish is None:
+        finish = _same if dtype.isnative else _caster(dtype)
     return _Leaf(dtype, name, array.shape, finish), array
 
 
@@ -164,8 +166,8 @@ def _same(array: Array) -> Any:
     return array
 
 
-def _viewer(dtype: np.dtype[Any]) -> Callable[[Array], Any]:
-    return lambda array: array.view(dtype)
+def _viewer(dtype: np.dtype[Any], finish: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    return lambda array: finish(array.view(dtype))
 
 
 def _caster(dtype: np.dtype[Any]) -> Callable[[Array], Any]:

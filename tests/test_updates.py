@@ -427,3 +427,33 @@ def test_no_coordinates(update):
 def test_one_array_of_another_dtype(dtype):
     with pytest.raises(ValueError, match=r"^client 0: .*dtype"):
         rc.mean(np.zeros((3, 2)).astype(dtype))
+
+
+def test_bfloat16_of_another_library_comes_back_as_that_library_s():
+    """As JAX has it: no bfloat16 through DLPack, but through __array__, and a namespace that makes its arrays."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+
+    class Namespace:
+        @staticmethod
+        def asarray(array):
+            return Foreign(array)
+
+    class Foreign:
+        def __init__(self, array):
+            self.array = array
+
+        def __dlpack__(self, **_):
+            raise BufferError
+
+        def __dlpack_device__(self):
+            return (1, 0)
+
+        def __array__(self, *_, **__):
+            return self.array
+
+        def __array_namespace__(self):
+            return Namespace
+
+    value = rc.mean([Foreign(np.full(3, x, ml_dtypes.bfloat16)) for x in (1, 2, 3)])
+    assert type(value) is Foreign
+    assert value.array.dtype == ml_dtypes.bfloat16 and value.array.tolist() == [2.0] * 3

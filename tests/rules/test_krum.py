@@ -195,12 +195,15 @@ def test_duplicates_win_against_attackers_of_any_size(far, order):
     assert r.value.tolist() == [0.5] * 4
 
 
-def test_ties_of_mirror_images_survive_rounding():
+@pytest.mark.parametrize("exponent", [-1060, -600, -540, -530, -510, 0, 510, 1000])
+def test_ties_of_mirror_images_survive_rounding(exponent):
     """Opposite points have the same distances in another order; the sums must not differ by a rounding."""
-    for seed in range(200):
-        half = np.random.default_rng(seed).normal(size=(5, 3))
-        scores = rc.krum_scores(np.concatenate([half, -half[::-1]]), 4)
+    for seed in range(100):
+        half = np.random.default_rng(seed).normal(size=(5, 3)).round(3) * 1000
+        X = np.ldexp(np.concatenate([half, -half[::-1]]), exponent)
+        scores = rc.krum_scores(X, 4)
         assert same_bits(scores, scores[::-1].copy())
+        assert winner(X, 4) == winner(np.ldexp(X, -exponent), 4) < 5
 
 
 @pytest.mark.parametrize("n", range(1, 8))
