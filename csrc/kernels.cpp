@@ -4,6 +4,7 @@
 
 #include <bit>
 
+#include "columns_kernels.hpp"
 #include "simd.hpp"
 
 namespace rc {
@@ -191,6 +192,28 @@ bool combine_f64(const double* const* rows, const double* weights, int m, const 
   return combine<double>(rows, weights, m, origin, columns, out);
 }
 
+// ---- columns (columns_kernels.hpp) ---------------------------------------------------------------------------
+
+// As many coordinates at a time as leave the table in a core's first-level cache: the more, the less a comparator waits
+// for the one before it.
+template <class V>
+bool columns(const typename V::scalar* const* rows, int n, int count, Columnwise rule, int f,
+             std::span<const Comparator> network, typename V::scalar* table, double* out) {
+  const int room = table_bytes / (n * static_cast<int>(sizeof(typename V::scalar)));
+  return room >= 160  ? columns<V, 160>(rows, n, count, rule, f, network, table, out)
+         : room >= 80 ? columns<V, 80>(rows, n, count, rule, f, network, table, out)
+                      : columns<V, 32>(rows, n, count, rule, f, network, table, out);
+}
+
+bool columns_f32(const float* const* rows, int n, int count, Columnwise rule, int f,
+                 std::span<const Comparator> network, float* table, double* out) {
+  return columns<F32>(rows, n, count, rule, f, network, table, out);
+}
+bool columns_f64(const double* const* rows, int n, int count, Columnwise rule, int f,
+                 std::span<const Comparator> network, double* table, double* out) {
+  return columns<F64>(rows, n, count, rule, f, network, table, out);
+}
+
 // ---- the half-width formats ----------------------------------------------------------------------------------
 
 void widen_f16(const std::uint16_t* in, int columns, float* out) {
@@ -252,8 +275,8 @@ void round_bf16(const double* in, int columns, std::uint16_t* out) {
 
 extern const Kernels RC_JOIN(kernels_, RC_ISA);
 const Kernels RC_JOIN(kernels_, RC_ISA) = {
-    RC_TEXT(RC_ISA), distances_f32, distances_f64, combine_f32, combine_f64,
-    widen_f16,       widen_bf16,    round_f32,     round_f16,   round_bf16,
+    RC_TEXT(RC_ISA), distances_f32, distances_f64, combine_f32, combine_f64, columns_f32,
+    columns_f64,     widen_f16,     widen_bf16,    round_f32,   round_f16,   round_bf16,
 };
 
 }  // namespace rc

@@ -17,8 +17,25 @@ namespace rc {
 inline constexpr int run_columns = 160;
 inline constexpr int strip_columns = 5 * run_columns;
 
+// What a coordinate-wise rule sorts at a time should fit in this; a table of n values for 32 coordinates is the least.
+inline constexpr int table_bytes = 32 * 1024;
+
 // Ten strips make a block, the unit that a thread takes at a time.
 inline constexpr int block_columns = 10 * strip_columns;
+
+// Rows a and b of a table, of which a keeps the smaller and b the larger value.
+struct Comparator {
+  std::int32_t low, high;
+};
+
+// What a coordinate-wise rule makes of the sorted values v[0] <= ... <= v[n-1] of a coordinate, at most f of them lies.
+enum class Columnwise : std::uint8_t {
+  median,        // the middle value, or the mean of the two
+  trimmed_mean,  // the mean of v[f] .. v[n-1-f]
+  meamed,        // the mean of the n - f values nearest the median
+  phocas,        // the mean of the n - f values nearest the trimmed mean
+  box_midpoint,  // the middle of [v[f], v[n-1-f]] cut with [mean of the n - f smallest, mean of the n - f largest]
+};
 
 struct Kernels {
   std::string_view name;
@@ -37,6 +54,13 @@ struct Kernels {
                       double* out);
   bool (*combine_f64)(const double* const* rows, const double* weights, int m, const double* origin, int columns,
                       double* out);
+
+  // out[k] = what the rule makes of rows[..][k]. Returns whether all values read are finite; if not, out means nothing.
+  // network sorts n values; table has room for table_bytes and for 32 * n values. columns is strip_columns.
+  bool (*columns_f32)(const float* const* rows, int n, int columns, Columnwise rule, int f,
+                      std::span<const Comparator> network, float* table, double* out);
+  bool (*columns_f64)(const double* const* rows, int n, int columns, Columnwise rule, int f,
+                      std::span<const Comparator> network, double* table, double* out);
 
   // Widening on the way in, exact; rounding to nearest even on the way out, once.
   void (*widen_f16)(const std::uint16_t* in, int columns, float* out);

@@ -2,7 +2,8 @@
 //
 // Included only by kernels.cpp, which is compiled once for each instruction set. The types differ in width; the
 // kernels above them fix which lane a number belongs to and in what order lanes are added, so that every width
-// gives the same bits. madd(a, b, c) rounds once: in hardware, or through std::fma where there is none.
+// gives the same bits. madd(a, b, c) rounds once: in hardware, or through std::fma where there is none. min and max
+// give b where a == b, as x86 does: what becomes of -0.0 beside 0.0 is the same everywhere.
 #pragma once
 
 #include <cmath>
@@ -25,11 +26,14 @@ struct F32 {
   static constexpr int lanes = 16;
   __m512 v;
   static F32 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  static F32 fill(float x) { return {_mm512_set1_ps(x)}; }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
 };
 inline F32 operator+(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline F32 operator-(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 inline F32 operator*(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline F32 min(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline F32 madd(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 
 struct F64 {
@@ -44,6 +48,8 @@ struct F64 {
 inline F64 operator+(F64 a, F64 b) { return {_mm512_add_pd(a.v, b.v)}; }
 inline F64 operator-(F64 a, F64 b) { return {_mm512_sub_pd(a.v, b.v)}; }
 inline F64 operator*(F64 a, F64 b) { return {_mm512_mul_pd(a.v, b.v)}; }
+inline F64 min(F64 a, F64 b) { return {_mm512_min_pd(a.v, b.v)}; }
+inline F64 max(F64 a, F64 b) { return {_mm512_max_pd(a.v, b.v)}; }
 inline F64 madd(F64 a, F64 b, F64 c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
 
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -53,11 +59,14 @@ struct F32 {
   static constexpr int lanes = 8;
   __m256 v;
   static F32 load(const float* p) { return {_mm256_loadu_ps(p)}; }
+  static F32 fill(float x) { return {_mm256_set1_ps(x)}; }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
 };
 inline F32 operator+(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline F32 operator-(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 inline F32 operator*(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
+inline F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
 inline F32 madd(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 
 struct F64 {
@@ -72,6 +81,8 @@ struct F64 {
 inline F64 operator+(F64 a, F64 b) { return {_mm256_add_pd(a.v, b.v)}; }
 inline F64 operator-(F64 a, F64 b) { return {_mm256_sub_pd(a.v, b.v)}; }
 inline F64 operator*(F64 a, F64 b) { return {_mm256_mul_pd(a.v, b.v)}; }
+inline F64 min(F64 a, F64 b) { return {_mm256_min_pd(a.v, b.v)}; }
+inline F64 max(F64 a, F64 b) { return {_mm256_max_pd(a.v, b.v)}; }
 inline F64 madd(F64 a, F64 b, F64 c) { return {_mm256_fmadd_pd(a.v, b.v, c.v)}; }
 
 #elif defined(__aarch64__)
@@ -81,11 +92,14 @@ struct F32 {
   static constexpr int lanes = 4;
   float32x4_t v;
   static F32 load(const float* p) { return {vld1q_f32(p)}; }
+  static F32 fill(float x) { return {vdupq_n_f32(x)}; }
   void store(float* p) const { vst1q_f32(p, v); }
 };
 inline F32 operator+(F32 a, F32 b) { return {vaddq_f32(a.v, b.v)}; }
 inline F32 operator-(F32 a, F32 b) { return {vsubq_f32(a.v, b.v)}; }
 inline F32 operator*(F32 a, F32 b) { return {vmulq_f32(a.v, b.v)}; }
+inline F32 min(F32 a, F32 b) { return {vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v)}; }
+inline F32 max(F32 a, F32 b) { return {vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v)}; }
 inline F32 madd(F32 a, F32 b, F32 c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 
 struct F64 {
@@ -100,6 +114,8 @@ struct F64 {
 inline F64 operator+(F64 a, F64 b) { return {vaddq_f64(a.v, b.v)}; }
 inline F64 operator-(F64 a, F64 b) { return {vsubq_f64(a.v, b.v)}; }
 inline F64 operator*(F64 a, F64 b) { return {vmulq_f64(a.v, b.v)}; }
+inline F64 min(F64 a, F64 b) { return {vbslq_f64(vcltq_f64(a.v, b.v), a.v, b.v)}; }
+inline F64 max(F64 a, F64 b) { return {vbslq_f64(vcgtq_f64(a.v, b.v), a.v, b.v)}; }
 inline F64 madd(F64 a, F64 b, F64 c) { return {vfmaq_f64(c.v, a.v, b.v)}; }
 
 #else  // any processor: plain C++, as slow as the library's fma where the hardware has none
@@ -139,6 +155,14 @@ inline Plain<T, L> operator-(Plain<T, L> a, Plain<T, L> b) {
 template <class T, int L>
 inline Plain<T, L> operator*(Plain<T, L> a, Plain<T, L> b) {
   return Plain<T, L>::each([&](int l) { return a.v[l] * b.v[l]; });
+}
+template <class T, int L>
+inline Plain<T, L> min(Plain<T, L> a, Plain<T, L> b) {
+  return Plain<T, L>::each([&](int l) { return a.v[l] < b.v[l] ? a.v[l] : b.v[l]; });
+}
+template <class T, int L>
+inline Plain<T, L> max(Plain<T, L> a, Plain<T, L> b) {
+  return Plain<T, L>::each([&](int l) { return a.v[l] > b.v[l] ? a.v[l] : b.v[l]; });
 }
 template <class T, int L>
 inline Plain<T, L> madd(Plain<T, L> a, Plain<T, L> b, Plain<T, L> c) {

@@ -41,8 +41,10 @@ KRUM_M = {
     "theory": Inequality("1 <= m <= n - f", lambda n, f, m: 1 <= m <= n - f),
     "classic": Inequality("1 <= m <= n - f - 2 (or n = 1)", lambda n, f, m: 1 <= m <= max(n - f - 2, n == 1)),
 }
-# Without an f, rows that are dropped must leave a majority.
+# More honest clients than Byzantine ones: what coordinate-wise rules need, and what must be left without an f.
 MAJORITY = Inequality("n > 2f", lambda n, f: n > 2 * f)
+# The resilience of approximate agreement (centroid-agreement, Table 1), which the step of RB-TM is made for.
+AGREEMENT = Inequality("n > 3f", lambda n, f: n > 3 * f)
 
 
 def as_count(rule: str, name: str, value: Any) -> int:

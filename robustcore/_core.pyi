@@ -38,6 +38,14 @@ class Updates:
         threads: int,
         progress: Callable[[float], object] | None = None,
     ) -> bool: ...
+    def columns(
+        self,
+        rule: str,
+        f: int,
+        outputs: list[np.ndarray[Any, np.dtype[Any]]],
+        threads: int,
+        progress: Callable[[float], object] | None = None,
+    ) -> bool: ...
 
 def krum_scores(D: NDArray[np.float64], neighbors: int, divisor: float) -> NDArray[np.float64]: ...
 def select_lowest(keys: list[NDArray[np.float64]], m: int) -> NDArray[np.int64]: ...

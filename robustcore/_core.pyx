@@ -17,6 +17,7 @@ cdef extern from *:
     #include <string>
     #include "kernels.hpp"
     #include "nspace/scores.hpp"
+    #include "passes/columns.hpp"
     #include "passes/combine.hpp"
     #include "passes/distances.hpp"
 
@@ -89,6 +90,11 @@ cdef extern from "passes/combine.hpp" namespace "rc" nogil:
     ctypedef byte* Output "rc::Output"
     cbool c_combine "rc::combine"(
         const View&, const double* weights, int64_t origin, Team&, const Output* outputs) except +
+
+cdef extern from "passes/columns.hpp" namespace "rc" nogil:
+    cdef enum class Columnwise(uint8_t):
+        pass
+    cbool c_columns "rc::columns"(const View&, Columnwise, int64_t f, Team&, const Output* outputs) except +
 
 cdef extern from "nspace/scores.hpp" namespace "rc" nogil:
     cppclass Keys "std::span<const double* const>":
@@ -281,13 +287,40 @@ cdef class Updates:
         With ``origin`` >= 0, that row stands for what the other weights leave of 1. Returns whether all sums are
         finite.
         """
-        cdef vector[Output] targets
-        cdef uint8_t[::1] target
-        cdef size_t s
+        cdef vector[Output] targets = self.targets(outputs)
         cdef cbool finite
         cdef _Crew crew = _Crew(threads, progress)
         if weights.shape[0] != self.view.n or not -1 <= origin < self.view.n:
             raise ValueError("one weight for each row, and an origin among them")
+        try:
+            with nogil:
+                finite = c_combine(self.view, &weights[0], origin, crew.team[0], targets.data())
+        except RuntimeError as error:
+            raise crew.error or error from None
+        return finite
+
+    def columns(self, str rule, Py_ssize_t f, list outputs, int threads, progress=None):
+        """Writes what a coordinate-wise rule makes of the rows into ``outputs``, as `combine` does.
+
+        Returns whether all rows are finite; if not, ``outputs`` mean nothing.
+        """
+        cdef vector[Output] targets = self.targets(outputs)
+        cdef Columnwise which = <Columnwise> <uint8_t> COLUMNWISE.index(rule)
+        cdef cbool finite
+        cdef _Crew crew = _Crew(threads, progress)
+        if not 0 <= 2 * f < self.view.n:
+            raise ValueError("0 <= 2f < n")
+        try:
+            with nogil:
+                finite = c_columns(self.view, which, f, crew.team[0], targets.data())
+        except RuntimeError as error:
+            raise crew.error or error from None
+        return finite
+
+    cdef vector[Output] targets(self, list outputs) except *:
+        cdef vector[Output] targets
+        cdef uint8_t[::1] target
+        cdef size_t s
         if <size_t> len(outputs) != self.segment.size():
             raise ValueError("one output for each segment")
         for s in range(self.segment.size()):
@@ -295,12 +328,11 @@ cdef class Updates:
             if target.shape[0] != self.segment[s].length * self.buffers[s].itemsize:
                 raise ValueError("an output has the size of its segment")
             targets.push_back(<Output> <void*> &target[0])
-        try:
-            with nogil:
-                finite = c_combine(self.view, &weights[0], origin, crew.team[0], targets.data())
-        except RuntimeError as error:
-            raise crew.error or error from None
-        return finite
+        return targets
+
+
+# In the order of rc::Columnwise.
+cdef list COLUMNWISE = ["median", "trimmed_mean", "meamed", "phocas", "box_midpoint"]
 
 
 def krum_scores(const double[:, ::1] D, Py_ssize_t neighbors, double divisor):

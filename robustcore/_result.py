@@ -22,11 +22,12 @@ class Aggregation:
     ----------
     value
         The aggregate, in the structure, shapes and dtype of one update.
-    weights : (n,) float64
+    weights : (n,) float64 or None
         ``value`` is the sum of ``weights[i]`` times update i, and the weights sum to 1. Zero for clients that were
-        dropped or not selected: their data did not enter the value.
+        dropped or not selected: their data did not enter the value. None for coordinate-wise rules.
     selected : (k,) int64
-        The clients of non-zero weight, in increasing order.
+        The clients whose data entered the value, in increasing order: those of non-zero weight, or all that were not
+        dropped.
     scores : (n,) float64 or None
         What the rule ranked the clients by, low is good; NaN for dropped clients; None where a rule ranks nobody.
     dropped : dict of int to str
@@ -50,7 +51,7 @@ class Aggregation:
     """
 
     value: Any
-    weights: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
     selected: NDArray[np.int64]
     scores: NDArray[np.float64] | None
     dropped: dict[int, str]

@@ -233,6 +233,7 @@ class Updates:
     dropped: dict[int, str]
     core: _core.Updates
     pattern: _Leaf | _Branch
+    rows: list[list[Any]]
 
     @cached_property
     def leaves(self) -> list[_Leaf]:
@@ -248,6 +249,17 @@ class Updates:
         """Native arrays for one update, an element of the list for each array of the structure."""
         kinds = {"bfloat16": "uint16"}
         return [np.empty(leaf.shape, kinds.get(leaf.name, leaf.name)) for leaf in self.leaves]
+
+    def keep(self, good: NDArray[np.bool_], why: str) -> Updates:
+        """These updates without the rows that are not good, which are dropped for that reason."""
+        rows = [row for row, stays in zip(self.rows, good, strict=True) if stays]
+        dropped = self.dropped | dict.fromkeys(self.clients[~good].tolist(), why)
+        return Updates(self.n, self.clients[good], dropped, _core.Updates(rows, self.names), self.pattern, rows)
+
+    @property
+    def names(self) -> list[str]:
+        """The dtypes of the arrays that are not empty."""
+        return [leaf.name for leaf in self.leaves if 0 not in leaf.shape]
 
     def rebuild(self, arrays: list[Array]) -> Any:
         """The caller's structure around these arrays."""
@@ -273,7 +285,7 @@ def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
         raise ValueError("no updates: X is empty")
     try:
         pattern = _describe(clients[0])
-        return Updates(n, np.arange(n), {}, _rows(clients, pattern), pattern)
+        return Updates(n, np.arange(n), {}, *_rows(clients, pattern))
     except (_Malformed, _core.Mismatch):
         pattern, dropped = _sort_out(clients)
         if malformed == "raise":
@@ -283,7 +295,7 @@ def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
     kept = [i for i in range(n) if i not in dropped]
     if not kept:
         check_dropped("this", n, n - 1, dropped)
-    return Updates(n, np.array(kept), dropped, _rows([clients[i] for i in kept], pattern), pattern)
+    return Updates(n, np.array(kept), dropped, *_rows([clients[i] for i in kept], pattern))
 
 
 def _clients(X: Any) -> list[Any]:
@@ -307,7 +319,7 @@ def _clients(X: Any) -> list[Any]:
     return list(X)  # rows of the library X came from, so that the result is one of its arrays too
 
 
-def _rows(clients: Sequence[Any], pattern: _Leaf | _Branch) -> _core.Updates:
+def _rows(clients: Sequence[Any], pattern: _Leaf | _Branch) -> tuple[_core.Updates, _Leaf | _Branch, list[list[Any]]]:
     rows: list[list[Any]] = []
     for client in clients:
         leaves: list[Any] = []
@@ -316,7 +328,7 @@ def _rows(clients: Sequence[Any], pattern: _Leaf | _Branch) -> _core.Updates:
     names = [leaf.name for _, leaf in pattern.leaves() if 0 not in leaf.shape]
     if not names:
         raise ValueError("the updates are empty: they have no coordinates")
-    return _core.Updates(rows, names)
+    return _core.Updates(rows, names), pattern, rows
 
 
 def _sort_out(clients: Sequence[Any]) -> tuple[_Leaf | _Branch, dict[int, str]]:

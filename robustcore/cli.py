@@ -150,6 +150,7 @@ def _bar() -> Iterator[Callable[[float], None]]:
 
 
 def _facts(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | None) -> dict[str, Any]:
+    chosen = set(result.selected.tolist())
     parameters = {key: value for key, value in vars(result.rule).items() if not key.startswith("_")}
     return {
         "rule": {"name": result.rule.name, **parameters},
@@ -160,8 +161,8 @@ def _facts(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | Non
             {
                 "file": os.fspath(path),
                 "score": None if result.scores is None else _number(result.scores[i]),
-                "weight": float(result.weights[i]),
-                "selected": bool(result.weights[i] != 0),
+                "weight": None if result.weights is None else float(result.weights[i]),
+                "selected": i in chosen,
                 "dropped": result.dropped.get(i),
             }
             for i, path in enumerate(updates)
@@ -181,9 +182,10 @@ def _print(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | Non
     if result.scores is not None:
         table.add_column("score", justify="right")
     table.add_column("outcome")
+    chosen = set(result.selected.tolist())
     for i, path in enumerate(updates):
-        state = f"dropped: {result.dropped[i]}" if i in result.dropped else "selected" if result.weights[i] else ""
-        style = "red" if i in result.dropped else "" if result.weights[i] else "dim"
+        state = f"dropped: {result.dropped[i]}" if i in result.dropped else "selected" if i in chosen else ""
+        style = "red" if i in result.dropped else "" if i in chosen else "dim"
         score = [] if result.scores is None else ["" if math.isnan(result.scores[i]) else f"{result.scores[i]:.6g}"]
         table.add_row(str(i), str(path), *score, state, style=style)
     console = Console()

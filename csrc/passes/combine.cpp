@@ -1,18 +1,10 @@
 #include "combine.hpp"
 
+#include "outputs.hpp"
 #include "strips.hpp"
 
 namespace rc {
 namespace {
-
-void store(Dtype dtype, const double* in, int count, std::byte* out) {
-  switch (dtype) {
-    case Dtype::f64: std::memcpy(out, in, static_cast<std::size_t>(count) * sizeof(double)); break;
-    case Dtype::f32: kernels().round_f32(in, count, reinterpret_cast<float*>(out)); break;
-    case Dtype::f16: kernels().round_f16(in, count, reinterpret_cast<std::uint16_t*>(out)); break;
-    case Dtype::bf16: kernels().round_bf16(in, count, reinterpret_cast<std::uint16_t*>(out)); break;
-  }
-}
 
 // Columns whose running sums stay in a core's first-level cache.
 constexpr int stretch = 5 * strip_columns;
@@ -49,13 +41,7 @@ bool combine(const Updates& updates, const double* weights, std::int64_t origin,
         all_finite = kernels().combine_f32(strips.f32, share.data(), m, origin >= 0 ? strips.f32[m] : nullptr, (int)step, sums);
       else
         all_finite = kernels().combine_f64(strips.f64, share.data(), m, origin >= 0 ? strips.f64[m] : nullptr, (int)step, sums);
-      const double* from = sums;
-      for_each_piece(updates, k, std::min<std::int64_t>(k + step, end),
-                     [&](const Segment& segment, auto index, std::int64_t offset, std::int64_t part) {
-                       store(segment.dtype, from, static_cast<int>(part),
-                             outputs[index] + offset * size_of(segment.dtype));
-                       from += part;
-                     });
+      store(updates, k, std::min<std::int64_t>(k + step, end), sums, outputs);
       if (!all_finite) finite = false;
     }
   });

@@ -8,10 +8,13 @@ from typing import Any
 from robustcore._result import Aggregation
 from robustcore._updates import OnMalformed
 from robustcore.rules._base import Rule
+from robustcore.rules.columns import RBTM, BoxMidpoint, Meamed, Median, Phocas, TrimmedMean
 from robustcore.rules.krum import Krum, MultiKrum
 from robustcore.rules.mean import Mean
 
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Mean, Krum, MultiKrum)}
+RULES: dict[str, type[Rule]] = {
+    rule.name: rule for rule in (Mean, Krum, MultiKrum, Median, TrimmedMean, Meamed, Phocas, BoxMidpoint, RBTM)
+}
 
 
 def make_rule(name: str, **parameters: Any) -> Rule:
@@ -38,7 +41,7 @@ def aggregate(X: Any, rule: str, *, malformed: OnMalformed = "raise", **paramete
     X, malformed
         As in `krum`, which also lists the errors.
     rule : str
-        "krum", "mean" or "multi_krum".
+        A name in ``robustcore.RULES``.
     **parameters
         The rule's own.
 
