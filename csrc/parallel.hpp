@@ -9,9 +9,11 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
-#include <stdexcept>
 
 #include <omp.h>
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
@@ -27,12 +29,40 @@ struct Interrupted : std::exception {
 // The child therefore stays on the one thread it has.
 inline std::atomic<bool> in_forked_child{false};
 
+inline int default_threads() { return omp_get_max_threads(); }
+inline constexpr int openmp = _OPENMP;
+
 // To be called once, when the library is loaded: the pool may be someone else's too.
 inline void watch_forks() {
 #if defined(__unix__) || defined(__APPLE__)
   pthread_atfork(nullptr, nullptr, [] { in_forked_child = true; });
 #endif
 }
+
+// Rounding to nearest, and subnormals as they are, while it lives: a caller's own settings (or those of a library built
+// with -ffast-math) must not change who is elected.
+class StandardArithmetic {
+ public:
+#if defined(__SSE2__)
+  StandardArithmetic() : before_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
+  ~StandardArithmetic() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#elif defined(__aarch64__)
+  StandardArithmetic() {
+    asm volatile("mrs %0, fpcr" : "=r"(before_));
+    asm volatile("msr fpcr, %0" : : "r"(std::uint64_t{0}));
+  }
+  ~StandardArithmetic() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
+
+ private:
+  std::uint64_t before_;
+#else
+  StandardArithmetic() {}
+#endif
+  StandardArithmetic(const StandardArithmetic&) = delete;
+};
 
 // How a call runs: on how many threads, and whom to ask whether to go on.
 class Team {
@@ -57,6 +87,7 @@ class Team {
     auto run_one = [&](std::int64_t task, int worker) {
       if (stop.load(std::memory_order_relaxed)) return;
       try {
+        const StandardArithmetic standard;
         body(task, worker);
         done_.fetch_add(1, std::memory_order_relaxed);
         if (worker == 0) ask();
@@ -64,7 +95,7 @@ class Team {
         if (!stop.exchange(true)) first = std::current_exception();
       }
     };
-    if (threads_ == 1 || tasks == 1) {
+    if (threads_ == 1 || tasks <= 1) {
       for (std::int64_t task = 0; task < tasks; ++task) run_one(task, 0);
     } else {
       const int workers = tasks < threads_ ? static_cast<int>(tasks) : threads_;
