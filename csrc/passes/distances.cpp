@@ -227,6 +227,7 @@ std::vector<double> sum_blocks(const Updates& updates, std::size_t count, Team& 
 }  // namespace
 
 void sqdist(const Updates& updates, Team& team, double* out) {
+  const StandardArithmetic standard;
   const std::int64_t n = updates.n;
   const Pairs pairs(n);
   std::vector<std::atomic<bool>> bad(static_cast<std::size_t>(n));
@@ -247,6 +248,7 @@ void sqdist(const Updates& updates, Team& team, double* out) {
 }
 
 void sqdist_scaled(const Updates& updates, double scale, Team& team, double* D) {
+  const StandardArithmetic standard;
   const std::int64_t n = updates.n;
   std::vector<BlockScaled::Pair> chosen;
   for (std::int64_t i = 0; i < n; ++i)
