@@ -39,8 +39,9 @@ bool combine(const Updates& updates, const double* weights, std::int64_t origin,
   for (int worker = 0; worker < crew.threads(); ++worker) readers.emplace_back(updates);
   std::atomic<bool> finite{true};
   crew.expect(blocks);
-  crew.parallel_for(blocks, [&](std::int64_t block, int worker) {
+  crew.parallel_for(blocks, [&](std::int64_t task, int worker) {
     alignas(64) double sums[stretch];
+    const std::int64_t block = blocks - 1 - task;  // backwards: the distances pass has left the end in the cache
     const std::int64_t end = std::min((block + 1) * block_columns, updates.d);
     for (std::int64_t k = block * block_columns; k < end;) {
       const Strips strips = readers[worker].next(rows.data(), count, k, end, stretch);
