@@ -20,7 +20,8 @@ std::span<const Kernels* const> available_kernels() {
     std::vector<const Kernels*> found{&kernels_baseline};
 #ifdef RC_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (v3) {
       found.push_back(&kernels_v3);
       if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
@@ -41,7 +42,8 @@ const Kernels& find(std::string_view name) {
     if (k->name == name) return *k;
     names += (names.empty() ? "" : ", ") + std::string(k->name);
   }
-  throw std::invalid_argument("instruction set '" + std::string(name) + "' is not available here; choose among " + names);
+  throw std::invalid_argument("instruction set '" + std::string(name) + "' is not available here; choose among " +
+                              names);
 }
 
 std::atomic<const Kernels*>& chosen() {

@@ -192,7 +192,7 @@ bool combine_f64(const double* const* rows, const double* weights, int m, const 
   return combine<double>(rows, weights, m, origin, columns, out);
 }
 
-// ---- columns (columns_kernels.hpp) ---------------------------------------------------------------------------
+// ---- columns (columns_kernels.hpp) ----------------------------------------------------------------------------
 
 // As many coordinates at a time as leave the table in a core's first-level cache: the more, the less a comparator waits
 // for the one before it.

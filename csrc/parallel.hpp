@@ -9,12 +9,13 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
-#include <stdexcept>
 
 #include <omp.h>
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
+
+#include "arithmetic.hpp"
 
 namespace rc {
 
@@ -26,6 +27,9 @@ struct Interrupted : std::exception {
 // libgomp's workers do not survive fork(): a child that opens a parallel region waits for them for ever.
 // The child therefore stays on the one thread it has.
 inline std::atomic<bool> in_forked_child{false};
+
+inline int default_threads() { return omp_get_max_threads(); }
+inline constexpr int openmp = _OPENMP;
 
 // To be called once, when the library is loaded: the pool may be someone else's too.
 inline void watch_forks() {
@@ -57,6 +61,7 @@ class Team {
     auto run_one = [&](std::int64_t task, int worker) {
       if (stop.load(std::memory_order_relaxed)) return;
       try {
+        const StandardArithmetic standard;
         body(task, worker);
         done_.fetch_add(1, std::memory_order_relaxed);
         if (worker == 0) ask();
@@ -64,7 +69,7 @@ class Team {
         if (!stop.exchange(true)) first = std::current_exception();
       }
     };
-    if (threads_ == 1 || tasks == 1) {
+    if (threads_ == 1 || tasks <= 1) {
       for (std::int64_t task = 0; task < tasks; ++task) run_one(task, 0);
     } else {
       const int workers = tasks < threads_ ? static_cast<int>(tasks) : threads_;

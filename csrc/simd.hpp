@@ -1,4 +1,4 @@
-// Vectors of 4 to 16 numbers, one small type per instruction set, and nothing else.
+// Vectors of 2 to 16 numbers, one small type per instruction set, and nothing else.
 //
 // Included only by kernels.cpp, which is compiled once for each instruction set. The types differ in width; the
 // kernels above them fix which lane a number belongs to and in what order lanes are added, so that every width

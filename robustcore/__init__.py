@@ -8,6 +8,14 @@ n clients send vectors of d numbers, and up to f of them lie. A rule turns the n
     rc.MultiKrum(f=3).aggregate(updates)                  # with weights, scores, who was dropped and why
 """
 
+try:
+    from robustcore import _core as _core
+except ImportError as error:
+    raise ImportError(
+        "robustcore was found without its compiled core: this is its source tree. Leave this folder, or install it in "
+        "place: pip install --editable ."
+    ) from error
+
 from robustcore import attacks, theory
 from robustcore._build import __version__, build_info
 from robustcore._constraints import ConstraintError

@@ -95,7 +95,16 @@ def check_dropped(rule: str, n: int, f: int | None, dropped: dict[int, str]) -> 
     else:
         bound = f"f = {f}"
     if len(dropped) > f:
-        some = "; ".join(f"client {i}: {why}" for i, why in list(dropped.items())[:3])
-        more = "" if len(dropped) <= 3 else f"; and {len(dropped) - 3} more"
-        raise ConstraintError(f"{rule}: {len(dropped)} of {n} updates cannot be used, more than {bound} ({some}{more})")
+        raise ConstraintError(f"{rule}: {_unusable(n, dropped, f', more than {bound}')}")
     return f - len(dropped)
+
+
+def none_left(n: int, dropped: dict[int, str]) -> ConstraintError:
+    """The error for input without a single usable update."""
+    return ConstraintError(_unusable(n, dropped))
+
+
+def _unusable(n: int, dropped: dict[int, str], comparison: str = "") -> str:
+    some = "; ".join(f"client {i}: {why}" for i, why in list(dropped.items())[:3])
+    more = "" if len(dropped) <= 3 else f"; and {len(dropped) - 3} more"
+    return f"{len(dropped)} of {n} updates cannot be used{comparison} ({some}{more})"

@@ -36,7 +36,6 @@ cdef extern from *:
     #else
     const char* const compiler = "gcc " __VERSION__;
     #endif
-    const int openmp = _OPENMP;
     }
     """
     cppclass byte "std::byte":
@@ -45,10 +44,6 @@ cdef extern from *:
     string kernels_in_use() except +
     string kernels_available()
     const char* compiler
-    int openmp
-
-cdef extern from "<omp.h>" nogil:
-    int omp_get_max_threads()
 
 cdef extern from "view.hpp" namespace "rc" nogil:
     const int most_axes
@@ -78,6 +73,8 @@ cdef extern from "view.hpp" namespace "rc" nogil:
 
 cdef extern from "parallel.hpp" namespace "rc" nogil:
     void watch_forks()
+    int c_default_threads "rc::default_threads"()
+    const int openmp
     cppclass Team:
         Team(int threads, cbool (*poll)(void*, double) noexcept, void* context)
 
@@ -324,6 +321,8 @@ cdef class Updates:
         if <size_t> len(outputs) != self.segment.size():
             raise ValueError("one output for each segment")
         for s in range(self.segment.size()):
+            if not outputs[s].flags.c_contiguous:
+                raise ValueError("outputs are C-contiguous")
             target = outputs[s].reshape(-1).view(np.uint8)
             if target.shape[0] != self.segment[s].length * self.buffers[s].itemsize:
                 raise ValueError("an output has the size of its segment")
@@ -368,7 +367,7 @@ def select_lowest(list keys, Py_ssize_t m):
 
 def default_threads():
     """How many threads OpenMP would use: the cores this process may run on, or OMP_NUM_THREADS."""
-    return omp_get_max_threads()
+    return c_default_threads()
 
 
 def isa():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,10 +50,10 @@ class Aggregation:
     array([0. , 0.5])
     """
 
-    value: Any
-    weights: NDArray[np.float64] | None
+    value: Any = field(repr=False)
+    weights: NDArray[np.float64] | None = field(repr=False)
     selected: NDArray[np.int64]
-    scores: NDArray[np.float64] | None
+    scores: NDArray[np.float64] | None = field(repr=False)
     dropped: dict[int, str]
     rule: Rule
     guarantee: float | None

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import numpy as np
+
 from robustcore import _core
+
+MOST = 4096
 
 _default = _core.default_threads()
 _here: ContextVar[int | None] = ContextVar("robustcore_threads", default=None)
 
 
 def get_num_threads() -> int:
-    """How many threads a call made here would use.
+    """How many threads a call made here would use; a forked child uses one, whatever this says.
 
     Examples
     --------
@@ -35,7 +39,7 @@ def set_num_threads(threads: int) -> None:
     Parameters
     ----------
     threads : int
-        At least 1.
+        From 1 to 4096.
 
     Examples
     --------
@@ -53,7 +57,7 @@ def num_threads(threads: int) -> Iterator[None]:
     Parameters
     ----------
     threads : int
-        At least 1.
+        From 1 to 4096.
 
     Examples
     --------
@@ -70,6 +74,6 @@ def num_threads(threads: int) -> Iterator[None]:
 
 
 def _checked(threads: int) -> int:
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ValueError(f"the number of threads must be a whole number from 1 on, not {threads!r}")
-    return threads
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or not 1 <= threads <= MOST:
+        raise ValueError(f"the number of threads must be a whole number from 1 to {MOST}, not {threads!r}")
+    return int(threads)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustcore import _core
-from robustcore._constraints import check_dropped
+from robustcore._constraints import none_left
 
 OnMalformed = Literal["raise", "drop"]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -33,6 +33,7 @@ _NAMES = {
 }
 _HOST_DEVICES = (1, 3, 11)  # DLPack's numbers for main memory: plain, and pinned by CUDA and ROCm
 _LAYER = "layer {}".format
+DEEPEST = 64
 
 
 class _Malformed(ValueError):
@@ -127,17 +128,20 @@ class _Branch:
         return self.kind(*values) if hasattr(self.kind, "_fields") else self.kind(values)
 
 
-def _describe(update: Any, where: str = "") -> _Leaf | _Branch:
+def _describe(update: Any, where: str = "", depth: int = 0) -> _Leaf | _Branch:
     """The structure of one update, or _Malformed."""
+    if depth > DEEPEST:
+        raise _Malformed(f"nested more than {DEEPEST} deep")
     if isinstance(update, Mapping):
         kind: type = type(update) if type(update) is OrderedDict else dict
         keys: tuple[Any, ...] = tuple(update)
     elif isinstance(update, (list, tuple)) and not _is_numbers(update):
-        kind, keys = type(update), tuple(range(len(update)))
+        plain = tuple if isinstance(update, tuple) else list
+        kind, keys = type(update) if hasattr(update, "_fields") else plain, tuple(range(len(update)))
     else:
         return _leaf(update, where)[0]
     branch = _Branch(kind, keys, ())
-    return _Branch(kind, keys, tuple(_describe(update[key], branch.path(where, key)) for key in keys))
+    return _Branch(kind, keys, tuple(_describe(update[key], branch.path(where, key), depth + 1) for key in keys))
 
 
 def _is_numbers(update: Sequence[Any]) -> bool:
@@ -146,7 +150,12 @@ def _is_numbers(update: Sequence[Any]) -> bool:
 
 def _leaf(leaf: Any, where: str) -> tuple[_Leaf, Array]:
     """One array of an update, as a leaf of the structure and as numpy sees its memory."""
-    array, finish = _as_array(leaf, where)
+    try:
+        array, finish = _as_array(leaf, where)
+    except _Malformed:
+        raise
+    except Exception as error:  # foreign objects raise what they like, and this one may be hostile
+        raise _Malformed(f"a {type(leaf).__name__} that cannot be read ({error})", where) from None
     dtype = array.dtype
     name = _NAMES.get(dtype)
     if name is None:
@@ -215,8 +224,10 @@ def _from_torch(tensor: Any, where: str) -> tuple[Array, Callable[[Array], Any] 
     tensor = tensor.detach()
     if tensor.dtype != torch.bfloat16:
         return tensor.numpy(), torch.from_numpy
-    import ml_dtypes
-
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise _Malformed("bfloat16 tensors need another package: pip install ml_dtypes", where) from None
     array = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
     return array, lambda out: torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
 
@@ -294,7 +305,7 @@ def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
             raise ValueError(f"client {i}{', ' if why.startswith('layer') else ': '}{why}{more}") from None
     kept = [i for i in range(n) if i not in dropped]
     if not kept:
-        check_dropped("this", n, n - 1, dropped)
+        raise none_left(n, dropped)
     return Updates(n, np.array(kept), dropped, *_rows([clients[i] for i in kept], pattern))
 
 
@@ -358,7 +369,10 @@ def _difference(client: Any, structure: _Leaf | _Branch, pattern: _Leaf | _Branc
         return str(error)
     own = dict(structure.leaves())
     return next(
-        str(leaf.other_shape(own[where].shape, where))
-        for where, leaf in pattern.leaves()
-        if own[where].shape != leaf.shape
+        (
+            str(leaf.other_shape(own[where].shape, where))
+            for where, leaf in pattern.leaves()
+            if where in own and own[where].shape != leaf.shape
+        ),
+        "another structure than the others have",
     )

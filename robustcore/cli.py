@@ -15,6 +15,7 @@ from typing import Any
 try:
     import click
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.table import Table
 except ImportError:
@@ -47,10 +48,20 @@ def commands() -> None:
 
 @commands.command()
 @click.argument("updates", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--rule", "name", required=True, type=click.Choice(sorted(rc.RULES)), help="How to aggregate.")
+@click.option(
+    "--rule",
+    "name",
+    required=True,
+    type=click.Choice(sorted(rc.RULES)),
+    help="How to aggregate; all but mean and median need -f.",
+)
 @click.option("-f", "f", type=int, help="How many clients may be Byzantine.")
-@click.option("-m", "m", type=int, help="How many updates to average (multi_krum).")
-@click.option("--neighbors", type=click.Choice(["theory", "classic"]), help="Which neighbours count (Krum family).")
+@click.option("-m", "m", type=int, help="multi_krum: how many updates to average; all that may be, by default.")
+@click.option(
+    "--neighbors",
+    type=click.Choice(["theory", "classic"]),
+    help="krum, multi_krum: the n - f nearest (default), or the n - f - 2 nearest others.",
+)
 @click.option(
     "--malformed",
     type=click.Choice(["raise", "drop"]),
@@ -60,7 +71,7 @@ def commands() -> None:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the aggregate.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--threads", type=click.IntRange(1), help="By default as many as there are cores.")
+@click.option("--threads", type=click.IntRange(1, 4096), help="By default as many as there are cores.")
 def aggregate(
     updates: tuple[Path, ...],
     name: str,
@@ -70,24 +81,23 @@ def aggregate(
     threads: int | None,
     **parameters: Any,
 ) -> None:
-    r"""Aggregate UPDATES, one file a client: .npy (memory-mapped), .npz or .safetensors.
+    """Aggregate UPDATES, one file a client: .npy (memory-mapped), .npz or .safetensors.
 
     \b
-    robustcore aggregate updates/*.npy --rule multi_krum -f 3 -m 10 -o out.npy
-    """
+    robustcore aggregate updates/*.npy --rule multi_krum -f 3 -o out.npy
+    """  # noqa: D301  # click's mark for a line that is not to be wrapped
     rule = make_rule(name, **{key: value for key, value in parameters.items() if value is not None})
     clients = [_load(path, malformed) for path in updates]
     if output is not None:
         if output.exists() and any(path.exists() and output.samefile(path) for path in updates):
             raise ValueError(f"{output} is one of the updates; write the aggregate somewhere else")
-        if not output.parent.is_dir():
-            raise ValueError(f"{output.parent} is no folder")
+        files.check_writable(output)
         files.check_output(output, next((client for client in clients if not isinstance(client, Exception)), None))
     try:
         with rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
             result = rule.aggregate(clients, malformed="drop" if malformed == "drop" else "raise", progress=progress)
     except ValueError as error:  # who knows their clients by number wants to know the file
-        raise ValueError(re.sub(r"client (\d+)", lambda m: f"{m[0]} ({updates[int(m[1])]})", str(error))) from None
+        raise ValueError(re.sub(r"(?<!['\w])client (\d+)(?=[:,])", lambda m: _name(m, updates), str(error))) from None
     if output is not None:
         files.save(output, result.value)
     if as_json:
@@ -106,11 +116,10 @@ def aggregate(
     help="Where to draw the accuracy per round.",
 )
 def demo(rounds: int, picture: Path) -> None:
-    """Train a small model on real images with 20 clients, four of them Byzantine, under four attacks."""
+    """Train on real images with 20 clients, four of them Byzantine."""
     from robustcore import demo as demonstration
 
-    if not picture.parent.is_dir():
-        raise ValueError(f"{picture.parent} is no folder")
+    files.check_writable(picture)
     if picture.suffix not in (".png", ".pdf", ".svg"):
         raise ValueError(f"{picture} is none of .png, .pdf, .svg")
     with _bar() as progress:
@@ -128,6 +137,11 @@ def _load(path: Path, malformed: str) -> Any:
         if malformed == "drop":
             return problem
         raise problem from None
+
+
+def _name(client: re.Match[str], updates: tuple[Path, ...]) -> str:
+    number = int(client[1])
+    return f"{client[0]} ({updates[number]})" if number < len(updates) else client[0]
 
 
 @contextmanager
@@ -187,13 +201,13 @@ def _print(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | Non
         state = f"dropped: {result.dropped[i]}" if i in result.dropped else "selected" if i in chosen else ""
         style = "red" if i in result.dropped else "" if i in chosen else "dim"
         score = [] if result.scores is None else ["" if math.isnan(result.scores[i]) else f"{result.scores[i]:.6g}"]
-        table.add_row(str(i), str(path), *score, state, style=style)
+        table.add_row(str(i), escape(str(path)), *score, escape(state), style=style)
     console = Console()
     console.print(table)
     if result.guarantee is not None:
         console.print(f"guarantee: |aggregate - honest mean|^2 <= {result.guarantee:.4g} x honest variance")
     if output is not None:
-        console.print(f"written: {output}", highlight=False)
+        console.print(f"written: {output}", highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -41,21 +42,24 @@ def load(path: str | os.PathLike[str]) -> Any:
     {'w': array([1., 1.])}
     """
     path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        raise ValueError(f"{path} is none of {', '.join(SUFFIXES)}")
     try:
-        if path.suffix == ".npy":
+        if kind == ".npy":
             with open(path, "rb") as file:
                 np.lib.format.read_magic(file)  # else np.load takes it for a pickle
             return np.load(path, mmap_mode="r")
-        if path.suffix == ".npz":
+        if kind == ".npz":
+            with open(path, "rb") as file, zipfile.ZipFile(file):
+                pass  # else np.load takes it for a pickle
             with np.load(path) as arrays:
                 return dict(arrays)
-        if path.suffix == ".safetensors":
-            return _safetensors().load_file(path)
-    except OSError:
+        return _safetensors().load_file(path)
+    except (OSError, ImportError):
         raise
     except Exception as error:  # what a damaged file raises depends on where it is damaged
-        raise ValueError(f"{path} is no readable {path.suffix} file: {error}") from None
-    raise ValueError(f"{path} is none of {', '.join(SUFFIXES)}")
+        raise ValueError(f"{path} is no readable {kind} file: {error}") from None
 
 
 def save(path: str | os.PathLike[str], update: Any) -> None:
@@ -69,6 +73,8 @@ def save(path: str | os.PathLike[str], update: Any) -> None:
         When a file of that kind cannot hold the update.
     OSError
         When it cannot be written.
+    ImportError
+        When the safetensors package is missing.
 
     Examples
     --------
@@ -84,13 +90,14 @@ def save(path: str | os.PathLike[str], update: Any) -> None:
     check_output(path, update)
     writers: dict[str, Callable[[str], None]] = {
         ".npy": lambda name: np.save(name, update, allow_pickle=False),
-        ".npz": lambda name: np.savez(name, **update),
-        ".safetensors": lambda name: _safetensors().save_file(update, name),
+        ".npz": lambda name: _write_npz(name, update),
+        ".safetensors": lambda name: _safetensors().save_file(
+            {key: np.ascontiguousarray(array) for key, array in update.items()}, name
+        ),
     }
-    handle, unfinished = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
-    os.close(handle)
+    unfinished = _beside(path)
     try:
-        writers[path.suffix](unfinished)
+        writers[path.suffix.lower()](unfinished)
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(unfinished, 0o666 & ~mask)  # as open() would have made it; mkstemp makes it private
@@ -100,13 +107,49 @@ def save(path: str | os.PathLike[str], update: Any) -> None:
         raise
 
 
+def _beside(path: Path) -> str:
+    """A new file in the same folder, with the same ending."""
+    try:
+        handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}-", dir=path.parent)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}") from None
+    os.close(handle)
+    return name
+
+
+def _write_npz(name: str, update: dict[str, Any]) -> None:
+    """As np.savez, which would take layers of some names for its own arguments."""
+    with zipfile.ZipFile(name, "w") as archive:
+        for key, array in update.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+
+def check_writable(path: Path) -> None:
+    """Raise ValueError or OSError if a file of this name cannot be written, before there is anything to write."""
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent} is no folder")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder")
+    os.unlink(_beside(path))
+
+
 def check_output(path: Path, update: Any) -> None:
     """Raise ValueError if a file of this name cannot hold such an update."""
-    if path.suffix not in SUFFIXES:
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
         raise ValueError(f"{path} is none of {', '.join(SUFFIXES)}")
-    if isinstance(update, dict) and path.suffix == ".npy":
-        raise ValueError(f"{path} cannot hold named arrays; write .npz or .safetensors")
-    if not isinstance(update, dict) and path.suffix != ".npy":
+    if isinstance(update, dict):
+        if kind == ".npy":
+            raise ValueError(f"{path} cannot hold named arrays; write .npz or .safetensors")
+        if kind == ".npz" and any(
+            getattr(getattr(array, "dtype", None), "name", "") == "bfloat16" for array in update.values()
+        ):
+            raise ValueError(f"{path} cannot hold bfloat16; write .safetensors")
+        for key, array in update.items():
+            if not isinstance(key, str) or not isinstance(array, np.ndarray) or array.dtype.hasobject:
+                raise ValueError(f"{path} holds arrays by name, and {key!r} is none")
+    elif kind != ".npy":
         raise ValueError(f"{path} holds named arrays, and the updates are plain ones; write .npy")
 
 
@@ -116,5 +159,5 @@ def _safetensors() -> Any:
     try:
         from safetensors import numpy
     except ImportError:
-        raise ValueError('.safetensors files need another package: pip install "robustcore[cli]"') from None
+        raise ImportError('.safetensors files need another package: pip install "robustcore[cli]"') from None
     return numpy

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from robustcore._constraints import KRUM_F, KRUM_M, check_f, check_m
+from robustcore._constraints import KRUM_F, KRUM_M, as_count, check_f, check_m
+
+__all__ = ["kappa_upper_bound"]
 
 
 def kappa_upper_bound(n: int, f: int, m: int) -> float:
@@ -21,7 +23,8 @@ def kappa_upper_bound(n: int, f: int, m: int) -> float:
     Returns
     -------
     float
-        No unit. Decreases with m once m passes about 0.17 n.
+        No unit. The same for all m up to the transition of Theorem 2 (0.17 n to 0.6 n, more for more f), and decreasing
+        from there on: m = n - f has the best bound.
 
     References
     ----------
@@ -36,6 +39,7 @@ def kappa_upper_bound(n: int, f: int, m: int) -> float:
     >>> round(theory.kappa_upper_bound(n=100, f=10, m=1), 3)  # Krum
     6.557
     """
+    n, f, m = (as_count("kappa_upper_bound", name, value) for name, value in (("n", n), ("f", f), ("m", m)))
     check_f("kappa_upper_bound", KRUM_F["theory"], n, f)
     check_m("kappa_upper_bound", KRUM_M["theory"], n, f, m)
     one = 1 + math.sqrt(2)

@@ -177,6 +177,30 @@ def test_demo_refuses_the_picture_before_it_trains(run, picture):
     assert one_sentence(*run("demo", "--picture", picture))
 
 
+@pytest.mark.parametrize("name", ["[/bold]", "[red]x", "client 99", "allow_pickle", "file"])
+def test_a_hostile_layer_name_is_only_a_name(run, name):
+    for i in range(4):
+        files.save(f"c{i}.npz", {"w": np.ones(2)})
+    files.save("c4.npz", {"w": np.ones(2), name: np.ones(1)})
+    names = [f"c{i}.npz" for i in range(5)]
+    code, out, _ = run("aggregate", *names, "--rule", "mean", "--malformed", "drop", "-o", "out.npz")
+    assert code == 0
+    assert name in "".join(out.replace("│", " ").split()) or name in out
+    assert one_sentence(*run("aggregate", *names, "--rule", "mean"))
+
+
+def test_files_keep_what_they_are_given(tmp_path):
+    update = {"allow_pickle": np.arange(6.0).reshape(2, 3).T, "file": np.arange(4.0)[::2]}
+    for suffix in (".npz", ".safetensors", ".NPZ"):
+        files.save(tmp_path / f"u{suffix}", update)
+        back = files.load(tmp_path / f"u{suffix}")
+        assert back.keys() == update.keys()
+        assert all(np.array_equal(back[key], update[key]) for key in update)
+    for wrong in ({"a": {"b": np.ones(1)}}, {"a": np.array([{}])}, {1: np.ones(1)}):
+        with pytest.raises(ValueError, match="holds arrays by name"):
+            files.save(tmp_path / "w.npz", wrong)
+
+
 def test_help_and_version(run):
     assert "aggregate" in run()[1]
     assert rc.__version__ in run("--version")[1]

@@ -276,6 +276,13 @@ def good(k=1.0):
     return {"w": np.full((2, 3), k), "b": [np.full(4, k), {"c": np.full(1, k)}]}
 
 
+def endless():
+    """A list in itself."""
+    layers = []
+    layers.append(layers)
+    return layers
+
+
 def changed(w=None, first=None, c=None):
     update = good()
     if w is not None:
@@ -310,6 +317,8 @@ MALFORMED = {
     "string": (changed(w="weights"), r"layer 'w': .*str"),
     "bytes": (changed(w=b"weights"), r"layer 'w': "),
     "number": (changed(w=1.5), r"layer 'w': .*float"),
+    "number too large": (changed(first=[1.0, 10**400, 1.0, 1.0]), r"layer 'b'\[0\]: .*large"),
+    "list in itself": (changed(w=endless()), r".*(nested|list)"),
     "function": (changed(w=len), r"layer 'w': "),
     "on an accelerator": (changed(first=OnAccelerator(np.ones(4))), r"layer 'b'\[0\]: .*accelerator.*CPU"),
     "list for an array": (changed(w=[np.ones(3), np.ones(3)]), r"layer 'w'"),

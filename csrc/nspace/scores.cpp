@@ -5,9 +5,12 @@
 #include <numeric>
 #include <vector>
 
+#include "../arithmetic.hpp"
+
 namespace rc {
 
 void krum_scores(const double* D, std::int64_t n, std::int64_t neighbors, double divisor, double* scores) {
+  const StandardArithmetic standard;
   std::vector<double> others(static_cast<std::size_t>(n));
   for (std::int64_t i = 0; i < n; ++i) {
     const double* row = D + i * n;
@@ -21,6 +24,7 @@ void krum_scores(const double* D, std::int64_t n, std::int64_t neighbors, double
 }
 
 void select_lowest(std::span<const double* const> keys, std::int64_t n, std::int64_t m, std::int64_t* selected) {
+  const StandardArithmetic standard;  // subnormal keys compare as what they are
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   const auto before = [&](std::int64_t a, std::int64_t b) {

@@ -31,18 +31,20 @@ bool combine(const Updates& updates, const double* weights, std::int64_t origin,
   for (int worker = 0; worker < crew.threads(); ++worker) readers.emplace_back(updates);
   std::atomic<bool> finite{true};
   crew.expect(blocks);
-  crew.parallel_for(blocks, [&](std::int64_t block, int worker) {
+  crew.parallel_for(blocks, [&](std::int64_t task, int worker) {
     alignas(64) double sums[stretch];
+    const std::int64_t block = blocks - 1 - task;  // backwards: the distances pass has left the end in the cache
     const std::int64_t end = std::min((block + 1) * block_columns, updates.d);
-    for (std::int64_t k = block * block_columns, step; k < end; k += step) {
-      const Strips strips = readers[worker].next(rows.data(), count, k, end, stretch); step = strips.columns;
-      bool all_finite;
-      if (strips.f32)
-        all_finite = kernels().combine_f32(strips.f32, share.data(), m, origin >= 0 ? strips.f32[m] : nullptr, (int)step, sums);
-      else
-        all_finite = kernels().combine_f64(strips.f64, share.data(), m, origin >= 0 ? strips.f64[m] : nullptr, (int)step, sums);
-      store(updates, k, std::min<std::int64_t>(k + step, end), sums, outputs);
+    for (std::int64_t k = block * block_columns; k < end;) {
+      const Strips strips = readers[worker].next(rows.data(), count, k, end, stretch);
+      const bool all_finite =
+          strips.f32 ? kernels().combine_f32(strips.f32, share.data(), m, origin >= 0 ? strips.f32[m] : nullptr,
+                                             strips.columns, sums)
+                     : kernels().combine_f64(strips.f64, share.data(), m, origin >= 0 ? strips.f64[m] : nullptr,
+                                             strips.columns, sums);
       if (!all_finite) finite = false;
+      store(updates, k, std::min<std::int64_t>(k + strips.columns, end), sums, outputs);
+      k += strips.columns;
     }
   });
   return finite;

@@ -120,7 +120,8 @@ class BlockDistances : BlockRows {
     open(block);
     if (n == 1) check(0);
     for (std::int64_t p = 0; p < n; p += panel)
-      for (std::int64_t q = p; q < n; q += panel) panels(p, std::min(panel, n - p), q, std::min(panel, n - q), distances);
+      for (std::int64_t q = p; q < n; q += panel)
+        panels(p, std::min(panel, n - p), q, std::min(panel, n - q), distances);
     for (std::int64_t i = 0; i < n; ++i)
       if (bad_[i]) bad_somewhere_[i].store(true, std::memory_order_relaxed);
   }
@@ -192,7 +193,7 @@ class BlockScaled : BlockRows {
 };
 
 // The sum over all blocks of what the workers write for each of `count` pairs. Blocks are added in order, whoever
-// computed them: a wave of them side by side, then one after the other into the compensated total (Neumaier's sum).
+// computed them: a wave of them side by side, then one after the other, with what each addition loses added at the end.
 template <class Worker>
 std::vector<double> sum_blocks(const Updates& updates, std::size_t count, Team& team, std::vector<Worker>& workers) {
   const std::int64_t blocks = (updates.d + block_columns - 1) / block_columns;
@@ -226,13 +227,16 @@ std::vector<double> sum_blocks(const Updates& updates, std::size_t count, Team& 
 }  // namespace
 
 void sqdist(const Updates& updates, Team& team, double* out) {
+  const StandardArithmetic standard;
   const std::int64_t n = updates.n;
   const Pairs pairs(n);
   std::vector<std::atomic<bool>> bad(static_cast<std::size_t>(n));
   Team alone(1);
   Team& crew = n * n * updates.d < worth_threads ? alone : team;
   std::vector<BlockDistances> workers;
-  for (int worker = 0; worker < crew.threads(); ++worker) workers.emplace_back(updates, bad.data());
+  const std::int64_t blocks = (updates.d + block_columns - 1) / block_columns;
+  for (std::int64_t worker = 0; worker < std::min<std::int64_t>(crew.threads(), blocks); ++worker)
+    workers.emplace_back(updates, bad.data());
   const std::vector<double> total = sum_blocks(updates, static_cast<std::size_t>(pairs.count()), crew, workers);
 
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
@@ -244,14 +248,16 @@ void sqdist(const Updates& updates, Team& team, double* out) {
 }
 
 void sqdist_scaled(const Updates& updates, double scale, Team& team, double* D) {
+  const StandardArithmetic standard;
   const std::int64_t n = updates.n;
   std::vector<BlockScaled::Pair> chosen;
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t j = i + 1; j < n; ++j)
       if (scale > 1.0 ? D[i * n + j] < vanishing : std::isinf(D[i * n + j])) chosen.emplace_back(i, j);
+  std::vector<double> total;
   std::vector<BlockScaled> workers;
   for (int worker = 0; worker < team.threads(); ++worker) workers.emplace_back(updates, scale, chosen);
-  const std::vector<double> total = sum_blocks(updates, chosen.size(), team, workers);
+  if (!chosen.empty()) total = sum_blocks(updates, chosen.size(), team, workers);
   for (std::int64_t k = 0; k < n * n; ++k) D[k] = D[k] * scale * scale;
   for (std::size_t p = 0; p < chosen.size(); ++p)
     D[chosen[p].first * n + chosen[p].second] = D[chosen[p].second * n + chosen[p].first] = total[p];

@@ -14,12 +14,14 @@ namespace rc {
 // segments.
 //
 // Accuracy. Differences come before squares, so a common offset costs nothing. With u the unit roundoff, a float32
-// pair is off by at most 2u (difference) + 10u (run) + 4u (strip) = 16u < 9.6e-7, plus float64 terms below 1e-12; a
+// pair is off by at most 2u (difference) + 10u (run) + 4u (strip) = 16u, and 1e-8 of underflow: below 9.7e-7. A
 // float64 pair by 2u + 20u + 4u + a few blocks' worth, below 1e-14. Where a float32 block overflows or its squares
 // fall towards the subnormals, the pair is formed again in float64, where they cannot. Results below 2^-900 of float64
 // rows may have lost digits as subnormals do.
 //
-// Cost. Reads n*d numbers from memory once; n*(n-1)/2 * d differences and multiply-adds.
+// Cost. Reads n*d numbers from memory once for n <= 128; beyond, a block is read ceil(n/128) times, from the last cache
+// where it fits there. n*(n-1)/2 * d differences and multiply-adds. Memory: 4 n^2 bytes for each block of a wave, at
+// most 4 MiB of them or one a thread, and up to 1.5 MiB a thread.
 void sqdist(const Updates& updates, Team& team, double* out);
 
 // For float64 rows whose squares float64 cannot hold: D, as sqdist has it but without NaN, becomes D * scale^2, with the

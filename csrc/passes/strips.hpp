@@ -7,7 +7,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -161,7 +160,7 @@ class StripReader {
       std::memcpy(to, pointers_[i], bytes);
       pointers_[i] = to;
     }
-    return strips;
+    return hand_out(strips.f64, strips.columns, strips.ahead);
   }
 
  private:
@@ -200,16 +199,21 @@ class StripReader {
     return reinterpret_cast<const std::byte*>(out);
   }
 
-  Strips hand_out(bool wide, int columns, bool more) const {
-    const auto* pointers = pointers_.data();
-    return {wide ? nullptr : reinterpret_cast<const float* const*>(pointers),
-            wide ? reinterpret_cast<const double* const*>(pointers) : nullptr,
-            more ? reinterpret_cast<const void* const*>(ahead_.data()) : nullptr, columns};
+  Strips hand_out(bool wide, int columns, bool more) {
+    for (std::size_t i = 0; i < pointers_.size(); ++i) {
+      if (wide)
+        wide_[i] = reinterpret_cast<const double*>(pointers_[i]);
+      else
+        narrow_[i] = reinterpret_cast<const float*>(pointers_[i]);
+    }
+    return {wide ? nullptr : narrow_.data(), wide ? wide_.data() : nullptr, more ? ahead_.data() : nullptr, columns};
   }
 
   void resize(std::int64_t count) {
     pointers_.resize(static_cast<std::size_t>(count));
     ahead_.resize(static_cast<std::size_t>(count));
+    narrow_.resize(static_cast<std::size_t>(count));
+    wide_.resize(static_cast<std::size_t>(count));
   }
   void reserve(std::int64_t count) {
     const auto numbers = static_cast<std::size_t>(count * strip_columns + 8);
@@ -223,7 +227,10 @@ class StripReader {
 
   const Updates& updates_;
   Gather gather_;
-  std::vector<const std::byte*> pointers_, ahead_;
+  std::vector<const std::byte*> pointers_;
+  std::vector<const void*> ahead_;
+  std::vector<const float*> narrow_;
+  std::vector<const double*> wide_;
   std::vector<double> buffer_;
 };
 

@@ -33,7 +33,8 @@ class Geometry:
     not_finite : list of int
         The clients that were dropped for a NaN or an infinity.
     sqdist : (n, n) float64
-        Infinite where float64 rows are more than about 1e154 apart, inaccurate where they are closer than 1e-135.
+        Infinite where float64 rows are more than about 1e154 apart; inaccurate below 2^-900, where they are closer than
+        about 1e-135.
     """
 
     def __init__(self, updates: Updates, progress: Progress = None):
@@ -57,7 +58,7 @@ class Geometry:
 
     def scaled(self, scale: float) -> NDArray[np.float64]:
         """(n, n): the squared distances times ``scale`` squared; FAR tells the infinite apart, NEAR the vanishing."""
-        D = np.where(np.isnan(self._all), 0.0, self._all)
+        D = np.where(np.isnan(self._all), 1.0, self._all)  # rows that were dropped need no scale
         self._updates.core.sqdist_scaled(D, scale, get_num_threads(), self._progress)
         return self._left(D)
 

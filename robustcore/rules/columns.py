@@ -226,8 +226,8 @@ class BoxMidpoint(ColumnRule):
     Parameters
     ----------
     f : int
-        How many of n nodes may be Byzantine (t in the paper), n > 2f. Where only m_i <= n vectors were received, at most
-        m_i - (n - f) of them are Byzantine: pass those m_i and that number.
+        How many of n nodes may be Byzantine (t in the paper), n > 2f. Where only m_i <= n vectors were received, at
+        most m_i - (n - f) of them are Byzantine: pass those m_i and that number.
 
     Notes
     -----

@@ -34,8 +34,9 @@ def pairwise_sqdist(X: Any) -> NDArray[np.float64]:
     Notes
     -----
     Differences are taken before squares: the relative error is below 1e-6 for float32, float16 and bfloat16, and below
-    1e-13 for float64, whatever offset the updates share. float64 rows that are more than about 1e154 apart have an
-    infinite square.
+    1e-13 for float64, whatever offset the updates share, as long as float64 can hold the result: between float64
+    updates that are more than about 1e154 apart it is infinite, and below 2^-900 (closer than about 1e-135) it loses
+    digits.
 
     Cost: one read of the n*d numbers, n(n-1)/2 * d differences and multiply-adds.
 

@@ -24,7 +24,7 @@ class _KrumFamily(LinearRule):
 
     def __post_init__(self) -> None:
         own_count(self, "f")
-        if self.neighbors not in KRUM_F:
+        if self.neighbors not in tuple(KRUM_F):
             raise ValueError(f'neighbors must be "theory" or "classic", not {self.neighbors!r}')
 
     def count(self, n: int) -> int:
@@ -141,7 +141,7 @@ def krum(X: Any, f: int, *, neighbors: Neighbors = "theory", malformed: OnMalfor
         n updates: an (n, d) array; a sequence of n arrays; or a sequence of n updates, each a list, tuple or dict of
         arrays (layers) of the same structure and shapes. Arrays may be numpy arrays (any strides and byte order,
         memory maps), torch tensors, or anything with DLPack or the buffer protocol, on the CPU. float32, float64,
-        float16 and bfloat16; every client the same. Nothing is copied.
+        float16 and bfloat16; every client the same. Nothing is copied. Lists of Python numbers count as float64 rows.
     f : int
         How many clients may be Byzantine. A client whose update holds a NaN or an infinity is one of them.
     neighbors : {"theory", "classic"}
@@ -152,7 +152,8 @@ def krum(X: Any, f: int, *, neighbors: Neighbors = "theory", malformed: OnMalfor
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input: bit for bit the winner's.
+    One update, in the structure, shapes and dtype of the input: bit for bit the winner's. Named tuples and OrderedDicts
+    stay such; other kinds of lists and dicts come back as plain ones.
 
     Raises
     ------
@@ -195,8 +196,8 @@ def multi_krum(
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input, summed in float64. The mean of equal updates is that
-    update, bit for bit.
+    One update, in the structure, shapes and dtype of the input, summed in float64. The mean of equal updates is
+    exactly that update.
 
     Notes
     -----

@@ -80,8 +80,8 @@ def mean(X: Any, f: int | None = None, *, malformed: OnMalformed = "raise") -> A
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input, summed in float64. The mean of equal updates is that
-    update, bit for bit.
+    One update, in the structure, shapes and dtype of the input, summed in float64. The mean of equal updates is
+    exactly that update.
 
     Notes
     -----

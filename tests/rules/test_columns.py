@@ -143,11 +143,9 @@ def test_malformed_updates_count_against_f(rule):
     assert same_bits(getattr(rc, rule)(X, 2, malformed="drop"), apply(rule, np.array(X[:7]), 1))
 
 
-@every_rule
+@pytest.mark.parametrize("rule", ["median", "trimmed_mean", "box_midpoint", "rbtm"])
 def test_the_value_lies_among_the_values_of_the_honest(rule):
-    """Box validity: f lies, however large, do not move a coordinate out of the honest range."""
-    if rule in ("meamed", "phocas"):
-        pytest.skip("these average n - f values, which may be lies that lie near")
+    """Box validity: f lies, however large, do not move a coordinate out of the honest range (meamed and phocas may)."""
     rng = np.random.default_rng(0)
     honest, lies = rng.standard_normal((9, 50)), rng.standard_normal((3, 50)) * 10.0 ** rng.integers(-3, 300, (3, 50))
     value = apply(rule, np.vstack([lies, honest]), 3)

@@ -206,6 +206,14 @@ def test_ties_of_mirror_images_survive_rounding(exponent):
         assert winner(X, 4) == winner(np.ldexp(X, -exponent), 4) < 5
 
 
+def test_ties_survive_where_distances_lose_digits():
+    """Sums that tie exactly must not be told apart by what is left of their terms as subnormals."""
+    for seed in range(100):
+        X = np.random.default_rng(seed).integers(-9, 10, size=(7, 2)).astype(F64)
+        for neighbors, exponent in itertools.product(CONVENTIONS, (-534, -536, -538, -540)):
+            assert winner(np.ldexp(X, exponent), 2, neighbors) == winner(X, 2, neighbors)
+
+
 @pytest.mark.parametrize("n", range(1, 8))
 def test_without_byzantine_clients_every_distance_counts(n):
     X = np.random.default_rng(n).normal(size=(n, 4))
@@ -349,6 +357,16 @@ def test_float64_of_any_size(attackers, far, size, first):
     X = np.concatenate([byzantine, honest] if first == "attackers" else [honest, byzantine])
     for neighbors in CONVENTIONS:
         assert_selection_is_exact(X, 3, neighbors)
+
+
+@given(settings(most=8), st.integers(0, 2**32))
+def test_float64_of_all_sizes_at_once(setting, seed):
+    """Rows or coordinates of a few sizes each, from subnormal to the largest."""
+    n, f, neighbors = setting
+    rng = np.random.default_rng(seed)
+    sizes = 10.0 ** rng.choice([-320, -300, -200, -160, -150, -136, -100, 0, 100, 150, 154, 160, 200, 307], size=3)
+    X = rng.integers(-9, 10, size=(n, 3)) * rng.choice(sizes, size=[(n, 1), (n, 3), (1, 3)][seed % 3])
+    assert_selection_is_exact(X, f, neighbors)
 
 
 @pytest.mark.parametrize("frozen", [1.0, 1e100, 1e130, 1e200])

@@ -23,7 +23,7 @@ def bits(tmp_path_factory):
     sources = [CSRC / "kernels.cpp", CSRC / "dispatch.cpp", *(CSRC / "passes").glob("*.cpp")]
     flags = ["-std=c++20", "-O2", "-ffp-contract=off", "-fopenmp", "-static", f"-I{CSRC}", "-DRC_ISA=baseline"]
     subprocess.run(
-        [COMPILER, *flags, *sources, Path(__file__).with_name("bits.cpp"), "-o", program],
+        [COMPILER, *flags, *sources, Path(__file__).with_name("arm64_bits.cpp"), "-o", program],
         check=True,
         capture_output=True,
     )
