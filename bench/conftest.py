@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from bench import report
 from bench.cases import CASES, CYCLES, data
+from bench.neighbours import Neighbours
 
 HERE = Path(__file__).parent
-PAUSE = 0.05  # seconds: after a call the threads of OpenBLAS and OpenMP spin for up to half of that
 ROUNDS = 5
 
 MEASURED = pytest.StashKey[report.Measured]()
+NEIGHBOURS = pytest.StashKey[Neighbours]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--patience", type=float, default=60, help="seconds to wait, in all, for a busy machine to rest")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     config.option.benchmark_quiet = True  # a line for each of hundreds of benches; --benchmark-verbose shows them
     config.stash[MEASURED] = report.Measured()
+    config.stash[NEIGHBOURS] = Neighbours(config.getoption("patience"))
 
 
 def pytest_generate_tests(metafunc):
@@ -53,12 +58,22 @@ def measured(pytestconfig):
 
 
 @pytest.fixture
-def clock(benchmark, measured, cycle):
-    """Note the shortest time of a call over all rounds of all cycles."""
+def neighbours(pytestconfig):
+    return pytestconfig.stash[NEIGHBOURS]
 
-    def clock(group, name, call, *, rounds=ROUNDS, warmup=1, per=1, threads=None):
-        time.sleep(PAUSE)
-        benchmark.pedantic(call, rounds=rounds, warmup_rounds=warmup)
+
+@pytest.fixture
+def clock(benchmark, measured, neighbours, cycle):
+    """Note the shortest time of a call over all rounds of all cycles.
+
+    The first call of each cycle is not counted: memory that the process has not touched lately can make it four
+    times slower, most of all where large temporaries are taken on a virtual machine.
+    """
+
+    def clock(group, name, call, *, rounds=ROUNDS, per=1, threads=None):
+        neighbours.wait()
+        with neighbours.watch():
+            benchmark.pedantic(call, rounds=rounds, warmup_rounds=1)
         if benchmark.stats:
             measured.note(group, name, benchmark.stats.stats.min / per, threads)
 
@@ -71,8 +86,8 @@ def race(clock):
 
     def race(case, name, contender):
         call = contender.prepare(data(case), case.f)
-        rounds, warmup = (1, 0) if contender.slow and case.n > 10 else (ROUNDS, 1)
-        clock(str(case), name, call, rounds=rounds, warmup=warmup, threads=contender.threads)
+        rounds = 1 if contender.slow and case.n > 10 else ROUNDS
+        clock(str(case), name, call, rounds=rounds, threads=contender.threads)
 
     return race
 
@@ -82,7 +97,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
     if not measured.is_complete() or exitstatus != pytest.ExitCode.OK:
         terminalreporter.write_line("\nNo report: that takes a run of all benches.")
         return
-    facts = report.facts(measured)
+    facts = report.facts(measured, config.stash[NEIGHBOURS].share())
     text = report.markdown(facts)
     report.write(HERE / "results", facts, text)
     terminalreporter.write_line("\n" + text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,6 @@ class Measured:
     def __init__(self) -> None:
         self.values: dict[tuple[str, str], float] = {}
         self.threads: dict[str, int] = {}
-        self._start = busy_seconds()
 
     def note(self, group: str, name: str, value: float, threads: int | None = None) -> None:
         self.values[group, name] = min(value, self.values.get((group, name), np.inf))
@@ -44,30 +42,12 @@ class Measured:
     def is_complete(self) -> bool:
         return self.values.keys() >= NEEDED
 
-    def others_share(self) -> float | None:
-        """The share of the machine that other processes have taken since the start."""
-        if self._start is None:
-            return None
-        machine, own, elapsed = (now - then for now, then in zip(busy_seconds(), self._start, strict=True))
-        return max(0.0, machine - own) / (elapsed * os.cpu_count())
 
-
-def busy_seconds() -> tuple[float, float, float] | None:
-    """How long the machine and, of that, this process and its children have been busy; and the time."""
-    try:
-        user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
-    except OSError:
-        return None
-    ticks = sum(map(int, (user, nice, system, *interrupts)))
-    return ticks / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4]), time.monotonic()
-
-
-def facts(measured: Measured) -> dict[str, Any]:
+def facts(measured: Measured, others: float | None) -> dict[str, Any]:
     """All that the report says, as plain data."""
     values = measured.values
     # The same units hold 16 floats or 8 doubles: a poor float64 kernel of OpenBLAS must not lower the limit.
     single = 1 / values["limits", "multiply-add float32"]
-    others = measured.others_share()
     rates = {"float32": single, "float64": max(1 / values["limits", "multiply-add float64"], single / 2)}
     return {
         "machine": machine(),
@@ -190,7 +170,7 @@ def markdown(facts: dict[str, Any]) -> str:
         **facts["machine"],
         versions=", ".join(f"{name} {number}" for name, number in facts["versions"].items()),
         cycles=facts["cycles"],
-        others="" if others is None else f"\nOther processes took {others:.0%} of the machine meanwhile.",
+        others="" if others is None else f"\nOther processes took {others:.0%} of the machine while these were taken.",
         float32=_ratios("float32", facts),
         float64=_ratios("float64", facts),
         limit=_limit(facts),
@@ -207,9 +187,9 @@ def markdown(facts: dict[str, Any]) -> str:
 def _door(door: dict[str, float]) -> str:
     layers, call, memory = door.values()
     rows = [
-        ["multi_krum of 50 clients x 30 layers (986,880 float32) over the same of one (50, d) array", f"{layers:.2f}"],
-        ["one call of multi_krum, 10 x 1000 float32", f"{call * 1e6:.1f} µs"],
-        ["peak memory beyond the input (191 MiB, 50 x 1e6 float32), result (3.8 MiB) included", f"{memory:.1f} MiB"],
+        ["50 clients x 30 layers (986,880 float32), over the same in one (50, d) array", f"{layers:.2f}"],
+        ["one call, 10 x 1000 float32", f"{call * 1e6:.1f} µs"],
+        ["peak memory beyond the input (191 MiB, 50 x 1e6 float32), with the result (3.8 MiB)", f"{memory:.1f} MiB"],
     ]
     return table(["multi_krum", ""], rows)
 

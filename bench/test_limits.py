@@ -36,12 +36,13 @@ def test_read_in_cache(cycle, clock):
     clock("limits", "read in cache", partial(read, numbers, 100), per=100)
 
 
-def test_multiply_add(case, cycle, measured):
+def test_multiply_add(case, cycle, measured, neighbours):
     """A matrix product keeps the multiply-add units busy; see gemm.py."""
     environment = dict(os.environ)
     if "v4" in rc.build_info()["isas"]:
         environment["OPENBLAS_CORETYPE"] = "SkylakeX"  # some AVX-512 processors get AVX2 kernels by default
     script = Path(__file__).with_name("gemm.py")
+    neighbours.wait()
     answer = subprocess.run(
         [sys.executable, script, case.dtype], env=environment, capture_output=True, text=True, check=True
     )

@@ -31,18 +31,18 @@ class Inequality(NamedTuple):
     holds: Callable[..., bool]
 
 
+# More honest clients than Byzantine ones: what coordinate-wise rules need, and what must be left without an f.
+MAJORITY = Inequality("n > 2f", lambda n, f: n > 2 * f)
 # Two conventions of the Krum family (robustcore.rules.krum says what they count). A single client has nobody to
 # disagree with: for n = 1, f = 0 the classic convention has no neighbours to count, and the update is returned.
 KRUM_F = {
-    "theory": Inequality("n > 2f", lambda n, f: n > 2 * f),
+    "theory": MAJORITY,
     "classic": Inequality("n >= 2f + 3 (or n = 1)", lambda n, f: n >= 2 * f + 3 or (n == 1 and f == 0)),
 }
 KRUM_M = {
     "theory": Inequality("1 <= m <= n - f", lambda n, f, m: 1 <= m <= n - f),
     "classic": Inequality("1 <= m <= n - f - 2 (or n = 1)", lambda n, f, m: 1 <= m <= max(n - f - 2, n == 1)),
 }
-# More honest clients than Byzantine ones: what coordinate-wise rules need, and what must be left without an f.
-MAJORITY = Inequality("n > 2f", lambda n, f: n > 2 * f)
 # The resilience of approximate agreement (centroid-agreement, Table 1), which the step of RB-TM is made for.
 AGREEMENT = Inequality("n > 3f", lambda n, f: n > 3 * f)
 

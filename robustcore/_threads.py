@@ -41,6 +41,11 @@ def set_num_threads(threads: int) -> None:
     threads : int
         From 1 to 4096.
 
+    Raises
+    ------
+    ValueError
+        When it is no such number.
+
     Examples
     --------
     >>> import robustcore as rc
@@ -58,6 +63,11 @@ def num_threads(threads: int) -> Iterator[None]:
     ----------
     threads : int
         From 1 to 4096.
+
+    Raises
+    ------
+    ValueError
+        When it is no such number.
 
     Examples
     --------

@@ -30,6 +30,12 @@ def load(path: str | os.PathLike[str]) -> Any:
         When the file is none of these, or damaged, or holds pickled objects. The message names the file.
     OSError
         When it cannot be read.
+    ImportError
+        When the safetensors package is missing.
+
+    Notes
+    -----
+    Cost: nothing is read of a .npy file but its header; .npz and .safetensors files are read whole.
 
     Examples
     --------
@@ -75,6 +81,10 @@ def save(path: str | os.PathLike[str], update: Any) -> None:
         When it cannot be written.
     ImportError
         When the safetensors package is missing.
+
+    Notes
+    -----
+    Cost: one write of the update.
 
     Examples
     --------

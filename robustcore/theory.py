@@ -26,6 +26,15 @@ def kappa_upper_bound(n: int, f: int, m: int) -> float:
         No unit. The same for all m up to the transition of Theorem 2 (0.17 n to 0.6 n, more for more f), and decreasing
         from there on: m = n - f has the best bound.
 
+    Raises
+    ------
+    ConstraintError
+        When n, f and m do not fit.
+
+    Notes
+    -----
+    Cost: a handful of operations.
+
     References
     ----------
     Bareilles, Bouaziz, Fageot, El-Mhamdi, *Byzantine machine learning: MultiKrum and an optimal notion of

@@ -39,7 +39,7 @@ def aggregate(X: Any, rule: str, *, malformed: OnMalformed = "raise", **paramete
     Parameters
     ----------
     X, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     rule : str
         A name in ``robustcore.RULES``.
     **parameters
@@ -49,6 +49,17 @@ def aggregate(X: Any, rule: str, *, malformed: OnMalformed = "raise", **paramete
     -------
     Aggregation
         The value, and how it came about.
+
+    Raises
+    ------
+    ConstraintError
+        When n and the parameters do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When there is no such rule or parameter, an update is malformed, or X is no collection of updates.
+
+    Notes
+    -----
+    Condition on n, f and m, cost and source: those of the rule, e.g. `Krum`.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from robustcore._updates import OnMalformed, Updates, read
 Progress = Callable[[float], object] | None
 NOT_FINITE = "not finite"
 NEAR, FAR = 2.0**600, 2.0**-600
-TINY = 2.0**-900  # sums of squares below this may have lost digits to underflow
+TINY = 2.0**-900  # squares below this may have lost digits: `vanishing` of passes/distances.cpp
 
 
 class Geometry:

@@ -134,9 +134,14 @@ class RBTM(TrimmedMean):
     f : int
         How many nodes may be Byzantine, n > 3f.
 
+    Raises
+    ------
+    ConstraintError
+        When n and f do not fit, or more than f updates are not finite.
+
     Notes
     -----
-    Errors and cost: as `TrimmedMean`.
+    Cost: as `Median`.
 
     References
     ----------
@@ -165,9 +170,14 @@ class Meamed(ColumnRule):
     f : int
         How many clients may be Byzantine, n > 2f.
 
+    Raises
+    ------
+    ConstraintError
+        When n and f do not fit, or more than f updates are not finite.
+
     Notes
     -----
-    Errors: as `TrimmedMean`. Cost: as `Median`, and a search of at most f steps for each coordinate.
+    Cost: as `Median`, and a search of at most f steps for each coordinate.
 
     References
     ----------
@@ -196,9 +206,14 @@ class Phocas(ColumnRule):
     f : int
         How many clients may be Byzantine, n > 2f.
 
+    Raises
+    ------
+    ConstraintError
+        When n and f do not fit, or more than f updates are not finite.
+
     Notes
     -----
-    Errors: as `TrimmedMean`. Cost: as `Meamed`.
+    Cost: as `Meamed`.
 
     References
     ----------
@@ -229,9 +244,14 @@ class BoxMidpoint(ColumnRule):
         How many of n nodes may be Byzantine (t in the paper), n > 2f. Where only m_i <= n vectors were received, at
         most m_i - (n - f) of them are Byzantine: pass those m_i and that number.
 
+    Raises
+    ------
+    ConstraintError
+        When n and f do not fit, or more than f updates are not finite.
+
     Notes
     -----
-    Errors: as `TrimmedMean`. Cost: as `Median`.
+    Cost: as `Median`.
 
     References
     ----------
@@ -256,13 +276,24 @@ def median(X: Any, f: int | None = None, *, malformed: OnMalformed = "raise") ->
     Parameters
     ----------
     X, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     f : int, optional
         How many clients may be Byzantine, n > 2f; see `Median`.
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input. Cost and source: see `Median`.
+    One update, in the structure, shapes and dtype of the input.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
+
+    Notes
+    -----
+    Cost and source: see `Median`.
 
     Examples
     --------
@@ -279,13 +310,24 @@ def trimmed_mean(X: Any, f: int, *, malformed: OnMalformed = "raise") -> Any:
     Parameters
     ----------
     X, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     f : int
         How many clients may be Byzantine, n > 2f.
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input, summed in float64. Cost and source: see `TrimmedMean`.
+    One update, in the structure, shapes and dtype of the input, summed in float64.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
+
+    Notes
+    -----
+    Cost and source: see `TrimmedMean`.
 
     Examples
     --------
@@ -302,13 +344,24 @@ def rbtm(X: Any, f: int, *, malformed: OnMalformed = "raise") -> Any:
     Parameters
     ----------
     X, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     f : int
         How many nodes may be Byzantine, n > 3f.
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input, summed in float64. Cost and source: see `RBTM`.
+    One update, in the structure, shapes and dtype of the input, summed in float64.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
+
+    Notes
+    -----
+    Cost and source: see `RBTM`.
 
     Examples
     --------
@@ -325,13 +378,24 @@ def meamed(X: Any, f: int, *, malformed: OnMalformed = "raise") -> Any:
     Parameters
     ----------
     X, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     f : int
         How many clients may be Byzantine, n > 2f.
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input, summed in float64. Cost and source: see `Meamed`.
+    One update, in the structure, shapes and dtype of the input, summed in float64.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
+
+    Notes
+    -----
+    Cost and source: see `Meamed`.
 
     Examples
     --------
@@ -348,13 +412,24 @@ def phocas(X: Any, f: int, *, malformed: OnMalformed = "raise") -> Any:
     Parameters
     ----------
     X, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     f : int
         How many clients may be Byzantine, n > 2f.
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input, summed in float64. Cost and source: see `Phocas`.
+    One update, in the structure, shapes and dtype of the input, summed in float64.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
+
+    Notes
+    -----
+    Cost and source: see `Phocas`.
 
     Examples
     --------
@@ -371,13 +446,24 @@ def box_midpoint(X: Any, f: int, *, malformed: OnMalformed = "raise") -> Any:
     Parameters
     ----------
     X, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     f : int
         How many nodes may be Byzantine, n > 2f; see `BoxMidpoint` for fewer than n vectors.
 
     Returns
     -------
-    One update, in the structure, shapes and dtype of the input, summed in float64. Cost and source: see `BoxMidpoint`.
+    One update, in the structure, shapes and dtype of the input, summed in float64.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
+
+    Notes
+    -----
+    Cost and source: see `BoxMidpoint`.
 
     Examples
     --------

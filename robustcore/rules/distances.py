@@ -38,7 +38,8 @@ def pairwise_sqdist(X: Any) -> NDArray[np.float64]:
     updates that are more than about 1e154 apart it is infinite, and below 2^-900 (closer than about 1e-135) it loses
     digits.
 
-    Cost: one read of the n*d numbers, n(n-1)/2 * d differences and multiply-adds.
+    Cost: one read of the n*d numbers, n(n-1)/2 * d differences and multiply-adds. Source: the distances of Krum's
+    definition (Blanchard et al., NeurIPS 2017).
 
     Examples
     --------

@@ -106,7 +106,20 @@ class MultiKrum(_KrumFamily):
     m : int, optional
         How many updates to average, 1 <= m <= n - f (``"classic"``: n - f - 2); by default as many as allowed.
     neighbors : {"theory", "classic"}
-        As in `Krum`, which also states the conditions on n and f, the errors, the cost and the sources.
+        As in `Krum`, which also states the conditions on n and f.
+
+    Raises
+    ------
+    ConstraintError
+        When n, f and m do not fit, or more than f updates are not finite.
+
+    Notes
+    -----
+    Cost: as `Krum`, but one read of the m chosen updates.
+
+    References
+    ----------
+    As `Krum`: Definition 1 of the MultiKrum paper, and Blanchard et al. (Multi-Krum).
 
     Examples
     --------
@@ -190,7 +203,7 @@ def multi_krum(
     Parameters
     ----------
     X, f, neighbors, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     m : int, optional
         How many updates to average, 1 <= m <= n - f (``"classic"``: n - f - 2); by default as many as allowed.
 
@@ -198,6 +211,13 @@ def multi_krum(
     -------
     One update, in the structure, shapes and dtype of the input, summed in float64. The mean of equal updates is
     exactly that update.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
 
     Notes
     -----
@@ -222,13 +242,20 @@ def krum_scores(
     Parameters
     ----------
     X, f, neighbors, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
 
     Returns
     -------
     (n,) float64
         Squared distance, in the unit of the updates squared; NaN for clients that were dropped; infinite where float64
         rows are more than about 1e154 apart.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
 
     Notes
     -----

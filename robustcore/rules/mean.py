@@ -31,7 +31,12 @@ class Mean(Rule):
 
     Notes
     -----
-    Cost: one read of the n*d numbers, and a second where some are not finite.
+    Cost: one read of the n*d numbers, and a few more where some are not finite.
+
+    References
+    ----------
+    McMahan, Moore, Ramage, Hampson, Aguera y Arcas, *Communication-efficient learning of deep networks from
+    decentralized data*, AISTATS 2017 (federated averaging, here with equal weights).
 
     Examples
     --------
@@ -74,7 +79,7 @@ def mean(X: Any, f: int | None = None, *, malformed: OnMalformed = "raise") -> A
     Parameters
     ----------
     X, malformed
-        As in `krum`, which also lists the errors.
+        As in `krum`.
     f : int, optional
         How many updates may be unusable; n > 2f. Without it, a minority may be.
 
@@ -83,9 +88,16 @@ def mean(X: Any, f: int | None = None, *, malformed: OnMalformed = "raise") -> A
     One update, in the structure, shapes and dtype of the input, summed in float64. The mean of equal updates is
     exactly that update.
 
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit, or more updates are unusable than may be.
+    ValueError, TypeError
+        When an update is malformed, or X is no collection of updates.
+
     Notes
     -----
-    Cost: see `Mean`. It is the baseline: FedAvg with equal weights.
+    Cost: see `Mean`. It is the baseline: federated averaging (McMahan et al., AISTATS 2017) with equal weights.
 
     Examples
     --------
