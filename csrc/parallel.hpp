@@ -67,7 +67,7 @@ class Team {
         const StandardArithmetic standard;
         body(task, worker);
         done_.fetch_add(1, std::memory_order_relaxed);
-        if (worker == 0) ask();
+        if (worker == 0) ask(done());
       } catch (...) {
         if (!stop.exchange(true)) first = std::current_exception();
       }
@@ -82,17 +82,23 @@ class Team {
     if (first) std::rethrow_exception(first);
   }
 
- private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr auto interval = std::chrono::milliseconds(50);
-
-  void ask() {
+  // Asks whether to go on, if it is time, and says which share is done; Interrupted if not. For tasks that take long, on
+  // the calling thread (worker 0).
+  void ask(double fraction) {
     if (!poll_) return;
     const auto now = Clock::now();
     if (now - asked_ < interval) return;
     asked_ = now;
+    if (!poll_(context_, fraction)) throw Interrupted();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr auto interval = std::chrono::milliseconds(50);
+
+  double done() const {
     const double done = static_cast<double>(done_.load(std::memory_order_relaxed));
-    if (!poll_(context_, total_ ? done / static_cast<double>(total_) : 0.0)) throw Interrupted();
+    return total_ ? done / static_cast<double>(total_) : 0.0;
   }
 
   int threads_;

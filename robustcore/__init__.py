@@ -17,9 +17,10 @@ except ImportError as error:
     ) from error
 
 from robustcore import attacks, theory
+from robustcore._budget import Budget
 from robustcore._build import __version__, build_info
 from robustcore._constraints import ConstraintError
-from robustcore._result import Aggregation
+from robustcore._result import Aggregation, Optimum
 from robustcore._threads import get_num_threads, num_threads, set_num_threads
 from robustcore.mixing import ARC, MIXINGS, NNM, Bucketing, Clipping, Mixing
 from robustcore.rules import RULES, aggregate
@@ -59,6 +60,7 @@ __all__ = [
     "Aggregation",
     "BoxMidpoint",
     "Bucketing",
+    "Budget",
     "Bulyan",
     "CenteredClip",
     "Clipping",
@@ -72,6 +74,7 @@ __all__ = [
     "Mixing",
     "MoNNA",
     "MultiKrum",
+    "Optimum",
     "Phocas",
     "Rule",
     "SignMajority",

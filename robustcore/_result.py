@@ -12,6 +12,33 @@ if TYPE_CHECKING:
     from robustcore.rules._base import Rule
 
 
+@dataclass(frozen=True)
+class Optimum:
+    """What a rule that searches has found, and what is proved about it.
+
+    Attributes
+    ----------
+    value : float
+        What the rule minimises, at its answer: the diameter for `MDA`, the variance for `SMEA`, c* for `MinMaxMEB`.
+    bound : float
+        No answer has less. Below ``value`` only where the search was stopped by its budget.
+
+    Examples
+    --------
+    >>> import robustcore as rc
+    >>> rc.Optimum(value=2.0, bound=1.5).exact
+    False
+    """
+
+    value: float
+    bound: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether the answer is proved to be the best."""
+        return self.value <= self.bound
+
+
 @dataclass(frozen=True, eq=False)
 class Aggregation:
     """One aggregate, and how it came about.
@@ -42,6 +69,9 @@ class Aggregation:
     gap : float or None
         For `GeometricMedian`: by how much, at most, the sum of distances at these weights is above its minimum, as a
         share of the sum of the n // 2 + 1 smallest. None for the others.
+    optimum : Optimum or None
+        For rules that search among subsets (`MDA`, `SMEA`, `MinMaxMEB`): how good the answer is, and whether it is
+        proved to be the best. None for the others.
 
     Examples
     --------
@@ -62,3 +92,4 @@ class Aggregation:
     rule: Rule
     guarantee: float | None
     gap: float | None = None
+    optimum: Optimum | None = None

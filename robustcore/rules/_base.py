@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from robustcore import _core
 from robustcore._constraints import MAJORITY, ConstraintError, Inequality, as_count, check_dropped, check_f
 from robustcore._geometry import ORIGIN, Floats, Geometry, Progress
-from robustcore._result import Aggregation
+from robustcore._result import Aggregation, Optimum
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed, Updates, read
 from robustcore.mixing import Mixing
@@ -26,12 +26,13 @@ Mixings = Mixing | Sequence[Mixing]
 class Weights:
     """A rule's answer for the points of a Geometry: their weights, which sum to 1, and the scores of its vectors.
 
-    Extra points may be left out of ``weights``: they have none then. ``gap`` is what `Aggregation.gap` says.
+    Extra points may be left out of ``weights``: they have none then. ``gap`` and ``optimum`` are those of `Aggregation`.
     """
 
     weights: Floats
     scores: Floats | None = None
     gap: float | None = None
+    optimum: Optimum | None = None
 
 
 class _Tolerant:
@@ -180,6 +181,7 @@ class LinearRule(Rule):
             weights=weights[: len(updates.rows)],
             scores=None if answer.scores is None else client_scores(updates, geometry, answer.scores),
             gap=answer.gap,
+            optimum=answer.optimum,
         )
 
 
@@ -193,6 +195,7 @@ def aggregation(
     selected: NDArray[np.int64] | None = None,
     scores: Floats | None = None,
     gap: float | None = None,
+    optimum: Optimum | None = None,
 ) -> Aggregation:
     """The answer around these outputs; weights are those of the rows of updates, scores those of all clients."""
     if weights is not None:
@@ -206,6 +209,7 @@ def aggregation(
         rule=rule,
         guarantee=rule.guarantee(updates.n),
         gap=gap,
+        optimum=optimum,
     )
 
 

@@ -1,0 +1,173 @@
+// Searches over subsets: the only place that walks them. What a search may spend, who has won so far, and how the work is
+// divided; the problems themselves are in the rooms that pose them.
+//
+// `branch` is branch and bound in the order that the problem chooses. Whatever the number of threads, the winner is the
+// same: a node is left out only if its bound is below the best value, so that all subsets with the largest value are
+// met, and of these the first in lexicographic order wins. (A bound must therefore never be below a value that is found
+// under it, not even by rounding, and neither may depend on what has been found elsewhere.)
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <mutex>
+#include <vector>
+
+#include "../parallel.hpp"
+
+namespace rc {
+
+// Indices in increasing order.
+using Subset = std::vector<std::int32_t>;
+
+// What a search may spend before it must answer with the best it has. Zero: as much as it takes.
+struct Budget {
+  std::int64_t steps = 0;  // what is found within so many is the same everywhere
+  double seconds = 0.0;
+};
+
+// The budget of one search, shared by all workers, who may go through several rounds of it.
+class Allowance {
+ public:
+  Allowance(Team& team, const Budget& budget) : team_(team), budget_(budget) {
+    if (budget.steps) team.work_alone();  // which steps come first must not be left to chance
+    counts_.resize(static_cast<std::size_t>(team.threads()));
+  }
+
+  Team& team() { return team_; }
+
+  // One more step of this worker; false when the budget is spent. Worker 0, the calling thread, asks whether to go on.
+  bool step(int worker) {
+    if (is_spent()) return false;
+    const std::int64_t count = ++counts_[worker].steps;
+    if (budget_.steps && count > budget_.steps) spent_ = true;
+    if (count % steps_between_looks == 0) look(worker);
+    return !is_spent();
+  }
+
+  bool is_spent() const { return spent_.load(std::memory_order_relaxed); }
+
+  std::int64_t steps() const {
+    std::int64_t sum = 0;
+    for (const Count& count : counts_) sum += count.steps;
+    return sum;
+  }
+
+  // Which share of the search is done, as far as it can be told.
+  void set_progress(double fraction) { progress_.store(fraction, std::memory_order_relaxed); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::int64_t steps_between_looks = 64;
+  struct alignas(64) Count {  // a line of cache for each worker
+    std::int64_t steps = 0;
+  };
+
+  void look(int worker) {
+    if (budget_.seconds > 0.0 && std::chrono::duration<double>(Clock::now() - began_).count() > budget_.seconds)
+      spent_ = true;
+    if (worker != 0) return;
+    try {
+      team_.ask(progress_.load(std::memory_order_relaxed));
+    } catch (...) {
+      spent_ = true;  // the others stop as well
+      throw;
+    }
+  }
+
+  Team& team_;
+  Budget budget_;
+  std::vector<Count> counts_;
+  std::atomic<bool> spent_{false};
+  std::atomic<double> progress_{0.0};
+  Clock::time_point began_ = Clock::now();
+};
+
+// The best subset that anybody has found: the largest value, and of equal ones the first in lexicographic order.
+class Incumbent {
+ public:
+  explicit Incumbent(double value = -std::numeric_limits<double>::infinity()) : value_(value) {}
+
+  double value() const { return value_.load(std::memory_order_relaxed); }
+  const Subset& subset() const { return subset_; }  // empty as long as nothing is better than where the search began
+
+  // Takes the subset if it is better; make() is asked for it only then.
+  template <class Make>
+  void offer(double value, Make&& make) {
+    if (!(value >= this->value())) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!(value >= value_)) return;
+    Subset subset = make();
+    if (value > value_ || (!subset_.empty() && subset < subset_)) {
+      value_ = value;
+      subset_ = std::move(subset);
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<double> value_;
+  Subset subset_;
+};
+
+// The largest bound of what a search has left out when its budget was spent; -infinity where it has seen everything.
+class LeftOut {
+ public:
+  double bound() const { return bound_; }
+  void add(double bound) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    bound_ = std::max(bound_, bound);
+  }
+
+ private:
+  std::mutex mutex_;
+  double bound_ = -std::numeric_limits<double>::infinity();
+};
+
+// Maximises over all leaves below `root`. Problem has
+//   struct Node { double bound; ... }                 no leaf below it is worth more
+//   void expand(Node& node, int worker, Incumbent& best, std::vector<Node>& children)
+// which offers the leaves that it finds at the node to `best`, and appends the children, the most promising first. The
+// node stays where it is as long as its children are searched, so that they may refer to it.
+//
+// The tree is opened level by level until there are enough tasks to share; each of them is searched depth first.
+template <class Problem>
+void branch(Problem& problem, typename Problem::Node root, Allowance& allowance, Incumbent& best, LeftOut& left) {
+  using Node = typename Problem::Node;
+  constexpr std::size_t enough = 64;  // whatever the number of threads
+  std::deque<std::vector<Node>> levels;
+  levels.push_back({std::move(root)});
+  while (!levels.back().empty() && levels.back().size() < enough && levels.size() < 4) {
+    std::vector<Node> next;
+    for (Node& node : levels.back()) {
+      if (node.bound < best.value()) continue;
+      if (allowance.step(0))
+        problem.expand(node, 0, best, next);
+      else
+        left.add(node.bound);
+    }
+    levels.push_back(std::move(next));
+  }
+  std::vector<Node>& tasks = levels.back();
+  std::vector<std::deque<std::vector<Node>>> stacks(static_cast<std::size_t>(allowance.team().threads()));
+  std::atomic<std::int64_t> done{0};
+  const auto descend = [&](auto&& self, Node& node, int worker, std::size_t depth) -> void {
+    if (node.bound < best.value()) return;
+    if (!allowance.step(worker)) return left.add(node.bound);
+    std::deque<std::vector<Node>>& stack = stacks[worker];
+    if (stack.size() <= depth) stack.emplace_back();
+    std::vector<Node>& children = stack[depth];
+    children.clear();
+    problem.expand(node, worker, best, children);
+    for (Node& child : children) self(self, child, worker, depth + 1);
+  };
+  allowance.team().parallel_for(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t task, int worker) {
+    descend(descend, tasks[task], worker, 0);
+    allowance.set_progress(static_cast<double>(++done) / static_cast<double>(tasks.size()));
+  });
+}
+
+}  // namespace rc
