@@ -4,7 +4,7 @@
 
 from cpython.buffer cimport PyBUF_RECORDS_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -20,6 +20,7 @@ cdef extern from *:
     #include "nspace/filter.hpp"
     #include "nspace/median.hpp"
     #include "nspace/mixing.hpp"
+    #include "nspace/quadratic.hpp"
     #include "nspace/scores.hpp"
     #include "passes/columns.hpp"
     #include "passes/combine.hpp"
@@ -136,6 +137,24 @@ cdef extern from "nspace/clip.hpp" namespace "rc" nogil:
 cdef extern from "nspace/filter.hpp" namespace "rc" nogil:
     void c_filter "rc::filter"(const double* D, int64_t n, int64_t f, Team&, double* weights) except +
     double c_top_eigenpair "rc::top_eigenpair"(double* A, int64_t n, double* vector) except +
+
+cdef extern from "nspace/quadratic.hpp" namespace "rc" nogil:
+    cppclass Budget:
+        int64_t steps
+        double seconds
+    cppclass Quadratic:
+        const double* G
+        const double* h
+        int64_t n
+        int64_t t
+    cppclass Largest:
+        vector[int32_t] subset
+        double value
+        double bound
+    double value_of(const Quadratic&, const vector[int32_t]& T)
+    vector[int32_t] c_local_search "rc::local_search"(const Quadratic&, Team&) except +
+    Largest c_largest_quadratic "rc::largest_quadratic"(
+        const Quadratic&, const Budget&, Team&, double threshold) except +
 
 cdef extern from "kernels.hpp" namespace "rc" nogil:
     void c_use_kernels "rc::use_kernels"(string) except +
@@ -541,6 +560,52 @@ def top_eigenpair(A):
     with nogil:
         value = c_top_eigenpair(&work[0, 0], n, &vector[0])
     return value, out
+
+
+def local_search(const double[:, ::1] G, const double[::1] h, Py_ssize_t t, progress=None):
+    """(t,) int64, increasing: a subset with a large sum of h over it and of G over its ordered pairs; and its value."""
+    cdef Quadratic q = quadratic(G, h, t)
+    cdef vector[int32_t] T
+    cdef _Crew crew = _Crew(1, progress)
+    with crew:
+        with nogil:
+            T = c_local_search(q, crew.team[0])
+    return np.array(T, np.int64), value_of(q, T)
+
+
+def largest_quadratic(
+    const double[:, ::1] G,
+    const double[::1] h,
+    Py_ssize_t t,
+    int threads=1,
+    double threshold=-np.inf,
+    int64_t steps=0,
+    double seconds=0.0,
+    progress=None,
+):
+    """The (t,) int64 subset T, increasing, with the largest sum of h over T and of G over its ordered pairs.
+
+    With its value, and a bound that no subset exceeds, even where ``steps`` or ``seconds`` (0: no limit) were not
+    enough. T is None if no subset that was found is worth more than ``threshold``; the value is -inf then.
+    """
+    cdef Quadratic q = quadratic(G, h, t)
+    cdef Budget budget
+    cdef Largest found
+    cdef _Crew crew = _Crew(threads, progress)
+    budget.steps, budget.seconds = steps, seconds
+    with crew:
+        with nogil:
+            found = c_largest_quadratic(q, budget, crew.team[0], threshold)
+    return None if found.value == -np.inf else np.array(found.subset, np.int64), found.value, found.bound
+
+
+cdef Quadratic quadratic(const double[:, ::1] G, const double[::1] h, Py_ssize_t t) except *:
+    cdef Quadratic q
+    q.n, q.t = square(G), t
+    if h.shape[0] != q.n or not 0 <= t <= q.n:
+        raise ValueError("one value for each row, and 0 <= t <= n")
+    q.G, q.h = &G[0, 0], &h[0]
+    return q
 
 
 cdef Py_ssize_t square(const double[:, ::1] D) except -1:

@@ -107,8 +107,17 @@ class Incumbent {
     }
   }
 
+  // Whether none of the subsets wins that are worth `bound` at most and do not come before first() in lexicographic
+  // order, which is asked for only if it matters. (Where no subset is known, it must be worth more than the start.)
+  template <class First>
+  bool beats(double bound, First&& first) const {
+    if (bound != value()) return bound < value();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return bound < value_ || (bound == value_ && (subset_.empty() || subset_ <= first()));
+  }
+
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::atomic<double> value_;
   Subset subset_;
 };
@@ -139,7 +148,7 @@ void branch(Problem& problem, typename Problem::Node root, Allowance& allowance,
   using Node = typename Problem::Node;
   constexpr std::size_t enough = 64;  // whatever the number of threads
   std::deque<std::vector<Node>> levels;
-  levels.push_back({std::move(root)});
+  levels.emplace_back().push_back(std::move(root));
   while (!levels.back().empty() && levels.back().size() < enough && levels.size() < 4) {
     std::vector<Node> next;
     for (Node& node : levels.back()) {

@@ -1,5 +1,7 @@
 """The rules that distances decide, on the vectors themselves and as plainly as they can be said."""
 
+from itertools import combinations
+
 import columnwise
 import numpy as np
 
@@ -125,3 +127,19 @@ def bulyan(D, f, X):
     """Whom Krum chooses one by one, and the mean of the n - 4f values of theirs around the median, by coordinate."""
     chosen = sorted(min(scores, key=lambda i: (scores[i], i)) for scores in bulyan_rounds(D, f))
     return chosen, columnwise.meamed([X[i] for i in chosen], 2 * f)
+
+
+def quadratic(G, h, T):
+    """The sum of h over T, and of G over its ordered pairs."""
+    return sum(h[i] for i in T) + 2 * sum(G[i][j] for i, j in combinations(T, 2))
+
+
+def largest_quadratic(G, h, t):
+    """Of the subsets of t indices the one with the largest value; ties go to the first in lexicographic order."""
+    return max(combinations(range(len(h)), t), key=lambda T: quadratic(G, h, T))
+
+
+def farthest_centroid(X, t, y):
+    """Which t of the vectors are to be left out so that the mean of the others is farthest from y."""
+    left_out = combinations(range(len(X)), t)
+    return max(left_out, key=lambda T: np.linalg.norm(np.delete(X, T, axis=0).mean(axis=0) - y))

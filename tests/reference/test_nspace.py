@@ -149,3 +149,16 @@ def test_bulyan_by_hand():
     # 3 (1, 1, 4, 4), then of 1, 2, 4, 5, 6, 90 the 3 nearest: 4 (1, 4, 4), of 1, 2, 5, 6, 90 the 2 nearest: 2 (1, 9),
     # of 1, 5, 6, 90 the nearest: 5 (1), of 1, 6, 90 none: 1. Of 1 .. 5 the 3 nearest to 3 are 2, 3, 4.
     assert nspace.bulyan(twins.pairwise_sqdist(X), 1, X) == ([0, 1, 2, 3, 4], [3.0])
+
+
+def test_quadratic_forms_on_subsets():
+    G = [[9, 1, 4], [1, 9, -2], [4, -2, 9]]
+    # {0, 1}: 1 + 5 + 2, {0, 2}: 1 + 1 + 8, {1, 2}: 5 + 1 - 4; the diagonal does not count.
+    assert [nspace.quadratic(G, [1, 5, 1], T) for T in [(0, 1), (0, 2), (1, 2)]] == [8, 10, 2]
+    assert nspace.largest_quadratic(G, [1, 5, 1], 2) == (0, 2)
+    assert nspace.largest_quadratic(G, [1, 7, 1], 2) == (0, 1)  # as much as {0, 2}
+
+
+def test_farthest_centroid_on_a_line():
+    assert nspace.farthest_centroid(LINE, 1, 3.0) == (3,)  # at 4/3; the others at 11/3, 10/3, 8/3
+    assert nspace.farthest_centroid(LINE, 3, 3.0) == (0, 1, 2)
