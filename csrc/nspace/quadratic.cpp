@@ -10,9 +10,10 @@ namespace rc {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double exact = 4503599627370496.0;  // 2^52: whole numbers below it add exactly
 
-// The form in whole units of 2^exponent, so large that no sum that is formed here reaches 2^53 units: values, bounds and
-// the gains of exchanges are exact in whatever order they are added.
+// The form in whole units of 2^exponent, so large that no sum that is formed here reaches 2^53 units: values, bounds
+// and the gains of exchanges are exact in whatever order they are added.
 struct Whole {
   explicit Whole(const Quadratic& q)
       : n(q.n), t(q.t), G(static_cast<std::size_t>(n * n)), h(static_cast<std::size_t>(n)) {
@@ -176,7 +177,8 @@ using Held = std::unique_ptr<State, GiveBack>;
 //
 //   u_i = gain_i + the sum of the r - 1 largest G_ij,
 //
-// in which each pair is counted from both sides, a choice is worth at most the sum of the r largest u.
+// in which each pair is counted from both sides, a choice adds at most the sum of the r largest u; and with k in it,
+// what k gains and the r - 1 largest of ahead_i + 2 G_ik, where ahead_i is gain_i + the sum of the r - 2 largest G_ij.
 class Search {
  public:
   struct Node {
@@ -186,12 +188,15 @@ class Search {
     Held state;
   };
 
-  Search(const Whole& whole, int workers) : q_(whole), nearest_(q_.n * q_.n), twin_(q_.n), scratch_(workers) {
+  Search(const Whole& whole, int workers)
+      : q_(whole), nearest_(q_.n * q_.n), falling_(q_.n * q_.n), twin_(q_.n), scratch_(workers) {
     for (std::int64_t i = 0; i < q_.n; ++i) {
       std::int32_t* order = &nearest_[i * q_.n];
       std::iota(order, order + q_.n, 0);
       const double* g = q_.row(i);
-      std::sort(order, order + q_.n, [&](auto j, auto k) { return g[j] != g[k] ? g[j] > g[k] : j < k; });
+      std::swap(order[i], order[q_.n - 1]);  // itself last
+      std::sort(order, order + q_.n - 1, [&](auto j, auto k) { return g[j] != g[k] ? g[j] > g[k] : j < k; });
+      for (std::int64_t k = 0; k < q_.n; ++k) falling_[i * q_.n + k] = g[order[k]];
       twin_[i] = static_cast<std::int32_t>(i);
       for (std::int64_t j = 0; j < i && twin_[i] == i; ++j)
         if (are_twins(i, j)) twin_[i] = static_cast<std::int32_t>(j), any_twins_ = true;
@@ -219,21 +224,28 @@ class Search {
     if (state.left == 2) return choose_two(state, best);
     if (!rank(state, mine, best)) return;
     const double* u = mine.bound.data();
-    double window = state.value + std::accumulate(u, u + state.left, 0.0);
-    for (std::int64_t k = 0; k + state.left <= static_cast<std::int64_t>(state.candidates.size()); ++k) {
-      if (window < best.value()) break;  // the largest u come first
-      if (!any_twins_ || state.first[k] == k)
-        children.push_back({window, &state, static_cast<std::size_t>(k), Held()});
-      if (k + state.left < static_cast<std::int64_t>(state.candidates.size())) window += u[k + state.left] - u[k];
+    const std::size_t size = state.candidates.size(), r = static_cast<std::size_t>(state.left);
+    double window = state.value + std::accumulate(u, u + r, 0.0), level = mine.ahead[r - 1];
+    for (std::size_t k = 0; k + r <= size && window >= best.value(); ++k) {  // the largest u come first
+      if (!any_twins_ || state.first[k] == static_cast<std::int32_t>(k)) {
+        const double own = state.value + state.gain[k];
+        double bound = own + most_behind(state, k, level, mine);
+        if (bound >= best.value()) {
+          level = mine.work[select(mine.work, r - 1)];
+          bound = own + std::accumulate(mine.work.begin(), mine.work.begin() + (r - 1), 0.0);
+          if (bound >= best.value()) children.push_back({std::min(window, bound), &state, k, Held()});
+        }
+      }
+      if (k + r < size) window += u[k + r] - u[k];
     }
   }
 
  private:
   struct Scratch {
     Store store;
-    std::vector<char> is_candidate;
     std::vector<std::int32_t> seen, order;
-    std::vector<double> bound, work;
+    std::vector<double> is_candidate;  // 1 or 0
+    std::vector<double> bound, ahead, sorted_ahead, work;
     State sorted;
   };
 
@@ -305,11 +317,37 @@ class Search {
     for (std::size_t j = 0; j < state.gain.size(); ++j) {
       const std::int32_t i = state.candidates[j];
       const double* g = q_.row(i);
-      const double value = state.value + state.gain[j], highest = g[nearest_[i * q_.n]];
+      const double value = state.value + state.gain[j], highest = falling_[i * q_.n];
       if (value + most + 2.0 * highest < best.value()) continue;
       for (std::size_t k = j + 1; k < state.gain.size(); ++k)
         best.offer(value + state.gain[k] + 2.0 * g[state.candidates[k]], [&] { return with(state, {j, k}); });
     }
+  }
+
+  // Brings the count largest to the front, the smallest of them last, whose place it returns.
+  static std::size_t select(std::vector<double>& values, std::size_t count) {
+    std::nth_element(values.begin(), values.begin() + (count - 1), values.end(), std::greater<>());
+    return count - 1;
+  }
+
+  // A bound on what the r - 1 others add once k is chosen: the r - 1 largest z_j = ahead_j + 2 G_kj, which are in
+  // mine.work then. Whatever the level, these are at most r - 1 levels and all that any z_j is above it; at the level
+  // of the smallest of them, just that much. One child's level is a good guess for the next one's.
+  double most_behind(const State& state, std::size_t k, double level, Scratch& mine) const {
+    const double* g = q_.row(state.candidates[k]);
+    const std::int32_t* candidates = state.candidates.data() + k + 1;
+    const double* ahead = mine.ahead.data() + k + 1;
+    const std::size_t count = state.candidates.size() - k - 1;
+    mine.work.resize(count);
+    double* z = mine.work.data();
+    double above[2] = {0.0, 0.0};
+    for (std::size_t j = 0; j < count; ++j) z[j] = ahead[j] + 2.0 * g[candidates[j]];
+    std::size_t j = 0;
+    for (; j + 2 <= count; j += 2)
+      for (std::size_t lane = 0; lane < 2; ++lane) above[lane] += std::max(z[j + lane] - level, 0.0);
+    if (j < count) above[0] += std::max(z[j] - level, 0.0);
+    const double levels = static_cast<double>(state.left - 1) * level, rest = above[0] + above[1];
+    return std::abs(levels) < exact && rest < exact ? levels + rest : infinity;
   }
 
   // Sorts the candidates by u, which are in mine.bound then, and drops those that are in no better subset. False if too
@@ -321,17 +359,24 @@ class Search {
       const auto count = static_cast<std::int64_t>(state.candidates.size());
       if (count < r) return false;
       u.resize(state.candidates.size());
-      for (const std::int32_t i : state.candidates) mine.is_candidate[i] = 1;
+      mine.ahead.resize(state.candidates.size());
+      for (const std::int32_t i : state.candidates) mine.is_candidate[i] = 1.0;
       for (std::int64_t k = 0; k < count; ++k) {
         const std::int32_t i = state.candidates[k];
-        const double* g = q_.row(i);
-        double sum = state.gain[k];
-        const std::int32_t* j = &nearest_[i * q_.n];
-        for (std::int64_t found = 0; found + 1 < r; ++j)
-          if (*j != i && mine.is_candidate[*j]) sum += g[*j], ++found;
+        const std::int32_t* nearest = &nearest_[i * q_.n];
+        const double* falling = &falling_[i * q_.n];
+        const double others = static_cast<double>(r - 1);
+        double sum = state.gain[k], found = 0.0;
+        std::int64_t at = 0;
+        for (; found < others; ++at) {  // without a branch that nobody could predict
+          const double counts = mine.is_candidate[nearest[at]];
+          sum += counts * falling[at];
+          found += counts;
+        }
         u[k] = sum;
+        mine.ahead[k] = sum - falling[at - 1];
       }
-      for (const std::int32_t i : state.candidates) mine.is_candidate[i] = 0;
+      for (const std::int32_t i : state.candidates) mine.is_candidate[i] = 0.0;
       // With candidate k, a choice is worth at most the r - 1 largest u and its own.
       mine.work = u;
       std::nth_element(mine.work.begin(), mine.work.begin() + (r - 1), mine.work.end(), std::greater<>());
@@ -342,6 +387,7 @@ class Search {
         if (others + u[k] < best.value()) continue;
         state.candidates[kept] = state.candidates[k];
         state.gain[kept] = state.gain[k];
+        mine.ahead[kept] = mine.ahead[k];
         u[kept++] = u[k];
       }
       state.candidates.resize(kept);
@@ -365,14 +411,17 @@ class Search {
     sorted.candidates.clear();
     sorted.gain.clear();
     mine.work.clear();
+    mine.sorted_ahead.clear();
     for (const std::int32_t k : mine.order) {
       sorted.candidates.push_back(state.candidates[k]);
       sorted.gain.push_back(state.gain[k]);
       mine.work.push_back(u[k]);
+      mine.sorted_ahead.push_back(mine.ahead[k]);
     }
     state.candidates.swap(sorted.candidates);
     state.gain.swap(sorted.gain);
     mine.bound.swap(mine.work);
+    mine.ahead.swap(mine.sorted_ahead);
     if (!any_twins_) return;
     state.first.resize(count);
     for (const std::int32_t i : state.candidates) mine.seen[twin_[i]] = -1;
@@ -384,7 +433,8 @@ class Search {
   }
 
   const Whole& q_;
-  std::vector<std::int32_t> nearest_;  // row i: all indices by falling G_ij
+  std::vector<std::int32_t> nearest_;  // row i: the others by falling G_ij
+  std::vector<double> falling_;        // which are these
   std::vector<std::int32_t> twin_;     // the first one that may stand for i
   bool any_twins_ = false;
   State root_;
