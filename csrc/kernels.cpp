@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "columns_kernels.hpp"
+#include "farthest_kernels.hpp"
 #include "simd.hpp"
 
 namespace rc {
@@ -217,6 +218,15 @@ bool columns_f64(const double* const* rows, int n, int count, Columnwise rule, i
   return columns<F64>(rows, n, count, rule, f, network, table, out);
 }
 
+// ---- farthest (farthest_kernels.hpp) ---------------------------------------------------------------------------
+
+Farthest farthest_f32(const float* points, std::int64_t count, int k, const Frame& frame, const double* weights) {
+  return farthest<float>(points, count, k, frame, weights);
+}
+Farthest farthest_f64(const double* points, std::int64_t count, int k, const Frame& frame, const double* weights) {
+  return farthest<double>(points, count, k, frame, weights);
+}
+
 // ---- the half-width formats ----------------------------------------------------------------------------------
 
 void widen_f16(const std::uint16_t* in, int columns, float* out) {
@@ -278,8 +288,8 @@ void round_bf16(const double* in, int columns, std::uint16_t* out) {
 
 extern const Kernels RC_JOIN(kernels_, RC_ISA);
 const Kernels RC_JOIN(kernels_, RC_ISA) = {
-    RC_TEXT(RC_ISA), distances_f32, distances_f64, combine_f32, combine_f64, columns_f32,
-    columns_f64,     widen_f16,     widen_bf16,    round_f32,   round_f16,   round_bf16,
+    RC_TEXT(RC_ISA), distances_f32, distances_f64, combine_f32, combine_f64, columns_f32, columns_f64,
+    farthest_f32,    farthest_f64,  widen_f16,     widen_bf16,  round_f32,   round_f16,   round_bf16,
 };
 
 }  // namespace rc

@@ -39,6 +39,19 @@ enum class Columnwise : std::uint8_t {
   sign_majority,  // 1, -1 or 0, as more values are positive, negative, or neither (their order does not matter)
 };
 
+// How points are seen that a ball is looked for: as differences from an origin, in some unit, from a center.
+struct Frame {
+  const double* origin;
+  double scale;
+  const double* center;
+};
+
+struct Farthest {
+  double square;       // weight * |(p - origin) scale - center|^2
+  std::int64_t index;  // of the first point that has it
+  bool finite;         // whether all squares are
+};
+
 struct Kernels {
   std::string_view name;
 
@@ -64,6 +77,10 @@ struct Kernels {
                       std::span<const Comparator> network, float* table, double* out);
   bool (*columns_f64)(const double* const* rows, int n, int columns, Columnwise rule, int f,
                       std::span<const Comparator> network, double* table, double* out);
+
+  // The farthest of `count` points of k numbers each, one behind the other; without weights, each has 1.
+  Farthest (*farthest_f32)(const float* points, std::int64_t count, int k, const Frame& frame, const double* weights);
+  Farthest (*farthest_f64)(const double* points, std::int64_t count, int k, const Frame& frame, const double* weights);
 
   // Widening on the way in, exact; rounding to nearest even on the way out, once.
   void (*widen_f16)(const std::uint16_t* in, int columns, float* out);

@@ -20,11 +20,12 @@ from robustcore import attacks, theory
 from robustcore._budget import Budget
 from robustcore._build import __version__, build_info
 from robustcore._constraints import ConstraintError
-from robustcore._result import Aggregation, Optimum
+from robustcore._result import Aggregation, Ball, Optimum
 from robustcore._threads import get_num_threads, num_threads, set_num_threads
 from robustcore.mixing import ARC, MIXINGS, NNM, Bucketing, Clipping, Mixing
 from robustcore.rules import RULES, aggregate
 from robustcore.rules._base import Rule
+from robustcore.rules.ball import MEBCenter, meb_center, minimum_enclosing_ball, weighted_one_center
 from robustcore.rules.bulyan import Bulyan, bulyan
 from robustcore.rules.clip import CenteredClip, centered_clip
 from robustcore.rules.columns import (
@@ -58,6 +59,7 @@ __all__ = [
     "RBTM",
     "RULES",
     "Aggregation",
+    "Ball",
     "BoxMidpoint",
     "Bucketing",
     "Budget",
@@ -67,6 +69,7 @@ __all__ = [
     "ConstraintError",
     "GeometricMedian",
     "Krum",
+    "MEBCenter",
     "Meamed",
     "Mean",
     "Median",
@@ -93,8 +96,10 @@ __all__ = [
     "krum_scores",
     "meamed",
     "mean",
+    "meb_center",
     "median",
     "medoid",
+    "minimum_enclosing_ball",
     "monna",
     "multi_krum",
     "num_threads",
@@ -105,4 +110,5 @@ __all__ = [
     "sign_majority",
     "theory",
     "trimmed_mean",
+    "weighted_one_center",
 ]

@@ -17,6 +17,7 @@ cdef extern from *:
     #include <string>
     #include "kernels.hpp"
     #include "nspace/clip.hpp"
+    #include "nspace/coordinates.hpp"
     #include "nspace/filter.hpp"
     #include "nspace/median.hpp"
     #include "nspace/mixing.hpp"
@@ -25,6 +26,7 @@ cdef extern from *:
     #include "passes/columns.hpp"
     #include "passes/combine.hpp"
     #include "passes/distances.hpp"
+    #include "passes/enclosing.hpp"
 
     static_assert(sizeof(Py_ssize_t) == sizeof(std::int64_t), "robustcore needs a 64-bit machine");
 
@@ -49,6 +51,9 @@ cdef extern from *:
     string kernels_in_use() except +
     string kernels_available()
     const char* compiler
+
+cdef extern from "<algorithm>" namespace "std" nogil:
+    double* copy_n(const double*, int64_t, double*)
 
 cdef extern from "view.hpp" namespace "rc" nogil:
     const int most_axes
@@ -103,6 +108,23 @@ cdef extern from "passes/columns.hpp" namespace "rc" nogil:
         pass
     cbool c_columns "rc::columns"(const View&, Columnwise, int64_t f, Team&, const Output* outputs) except +
 
+cdef extern from "passes/enclosing.hpp" namespace "rc" nogil:
+    cppclass Points:
+        const byte* data
+        Dtype dtype
+        int64_t n
+        int64_t k
+    cppclass Enclosure:
+        cbool finite
+        double value
+        double gap
+        int64_t passes
+        vector[int64_t] support
+        vector[double] shares
+        vector[double] center
+    Enclosure c_enclose "rc::enclose"(const Points&, const double* weights, Team&) except +
+    void c_finite_points "rc::finite_points"(const Points&, cbool* finite)
+
 cdef extern from "nspace/scores.hpp" namespace "rc" nogil:
     cppclass Keys "std::span<const double* const>":
         Keys(const double**, size_t)
@@ -128,6 +150,10 @@ cdef extern from "nspace/median.hpp" namespace "rc" nogil:
         double tolerance, double* weights) except +
     void c_sums_of_distances "rc::sums_of_distances"(
         const double* D, const double* stretch, int64_t n, int64_t reference, double* sums) except +
+
+cdef extern from "nspace/coordinates.hpp" namespace "rc" nogil:
+    int64_t c_coordinates "rc::coordinates"(
+        const double* D, const double* stretch, int64_t n, int64_t reference, vector[double]& x) except +
 
 cdef extern from "nspace/clip.hpp" namespace "rc" nogil:
     void c_centered_clip "rc::centered_clip"(
@@ -417,6 +443,53 @@ cdef list COLUMNWISE = ["median", "trimmed_mean", "meamed", "phocas", "box_midpo
 VANISHING = vanishing
 
 
+cdef Points as_points(points) except *:
+    cdef Points view
+    cdef const uint8_t[::1] raw
+    if points.ndim != 2 or not points.size or not points.flags.c_contiguous or points.dtype.name not in ENCLOSABLE:
+        raise ValueError("points are a C-contiguous matrix of float32 or float64")
+    raw = points.reshape(-1).view(np.uint8)
+    view.data = as_bytes(&raw[0])
+    view.dtype = <Dtype> <uint8_t> ENCLOSABLE.index(points.dtype.name)
+    view.n, view.k = points.shape
+    return view
+
+cdef list ENCLOSABLE = ["float32", "float64"]
+
+
+def enclose(points, weights, int threads, progress=None):
+    """The weighted one-centre of the points (n, k): value, gap, support, shares, center, passes; None if not finite.
+
+    Without weights, all are 1.
+    """
+    cdef Points view = as_points(points)
+    cdef const double[::1] w = weights
+    cdef const double* first = NULL
+    cdef Enclosure found
+    cdef _Crew crew = _Crew(threads, progress)
+    if weights is not None:
+        if w.shape[0] != view.n:
+            raise ValueError("one weight for each point")
+        first = &w[0]
+    with crew:
+        with nogil:
+            found = c_enclose(view, first, crew.team[0])
+    if not found.finite:
+        return None
+    return (found.value, found.gap, np.array(found.support, np.int64), np.array(found.shares), np.array(found.center),
+            found.passes)
+
+
+def finite_points(points):
+    """(n,) bool: the points without NaN and infinities."""
+    cdef Points view = as_points(points)
+    out = np.empty(view.n, np.bool_)
+    cdef uint8_t[::1] finite = out.view(np.uint8)
+    with nogil:
+        c_finite_points(view, <cbool*> &finite[0])
+    return out
+
+
 def krum_scores(const double[:, ::1] D, Py_ssize_t neighbors, double divisor):
     """(n,) float64: for each row of D, the sum of its smallest ``neighbors`` entries off the diagonal / divisor."""
     cdef Py_ssize_t n = square(D)
@@ -486,6 +559,22 @@ def product(const double[:, ::1] A, const double[:, ::1] B):
     cdef double[:, ::1] C = out
     with nogil:
         c_product(&A[0, 0], A.shape[0], &B[0, 0], A.shape[1], B.shape[1], &C[0, 0])
+    return out
+
+
+def coordinates(const double[:, ::1] D, const double[::1] stretch, Py_ssize_t reference):
+    """(n, k) float64: points with these distances, the reference in the origin, in as few dimensions as they need."""
+    cdef Py_ssize_t n = square(D)
+    cdef vector[double] x
+    cdef int64_t k
+    if stretch.shape[0] != n or not 0 <= reference < n:
+        raise ValueError("a stretch for each point, and a reference among them")
+    with nogil:
+        k = c_coordinates(&D[0, 0], &stretch[0], n, reference, x)
+    out = np.empty((n, k))
+    cdef double[:, ::1] points = out
+    with nogil:
+        copy_n(x.data(), n * k, &points[0, 0])
     return out
 
 

@@ -93,3 +93,42 @@ class Aggregation:
     guarantee: float | None
     gap: float | None = None
     optimum: Optimum | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """A ball around points, and the proof that no smaller one holds them.
+
+    The proof: `weights` are convex, and whatever the center, the largest distance squared is at least the sum of
+    ``weights[i]`` times the squared distance of point i from ``sum(weights[i] * x_i)``, which is where the center is.
+    (With weighted distances w_i, it is that sum over the sum of ``weights[i] / w_i^2``.)
+
+    Attributes
+    ----------
+    center
+        In the structure and dtype of one point: the combination of the points with `weights`, rounded once.
+    radius : float
+        The largest (weighted) distance of a point from that combination, in the unit of the points.
+    support : (k,) int64
+        The points that decide, in increasing order: they lie on the sphere, and the others might be missing.
+    weights : (n,) float64
+        Not negative, summing to 1, zero off the support.
+    gap : float
+        By what share, at most, the radius is above the smallest possible, with what rounding may have done.
+    dropped : dict of int to str
+        The points that are not finite, a minority: they are not in the ball.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> ball = rc.minimum_enclosing_ball(np.array([[0.0, 0.0], [4.0, 0.0], [1.0, 1.0]]))
+    >>> ball.center, ball.radius, ball.support, ball.gap < 1e-13
+    (array([2., 0.]), 2.0, array([0, 1]), True)
+    """
+
+    center: Any = field(repr=False)
+    radius: float
+    support: NDArray[np.int64]
+    weights: NDArray[np.float64] = field(repr=False)
+    gap: float
+    dropped: dict[int, str] = field(default_factory=dict)

@@ -61,6 +61,7 @@ PARAMETERS = {
     "geometric_median": {},
     "centered_clip": {"tau": 0.7, "iterations": 3},
     "caf": {},
+    "meb_center": {},
     "bulyan": {},
     "median": {},
     "trimmed_mean": {},

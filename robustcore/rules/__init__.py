@@ -10,6 +10,7 @@ from robustcore._result import Aggregation
 from robustcore._updates import OnMalformed
 from robustcore.mixing import Mixing, make_mixing
 from robustcore.rules._base import Rule
+from robustcore.rules.ball import MEBCenter
 from robustcore.rules.bulyan import Bulyan
 from robustcore.rules.clip import CenteredClip
 from robustcore.rules.columns import RBTM, BoxMidpoint, Meamed, Median, Phocas, SignMajority, TrimmedMean
@@ -23,6 +24,7 @@ RULES: dict[str, type[Rule]] = {
     rule.name: rule
     for rule in (
         *(Mean, Krum, MultiKrum, Bulyan, MoNNA, Medoid, GeometricMedian, CenteredClip, CAF),
+        *(MEBCenter,),
         *(Median, TrimmedMean, Meamed, Phocas, BoxMidpoint, RBTM, SignMajority),
     )
 }

@@ -26,7 +26,7 @@ Mixings = Mixing | Sequence[Mixing]
 class Weights:
     """A rule's answer for the points of a Geometry: their weights, which sum to 1, and the scores of its vectors.
 
-    Extra points may be left out of ``weights``: they have none then. ``gap`` and ``optimum`` are those of `Aggregation`.
+    Extra points may be left out of ``weights``: they have none then. ``gap``, ``optimum``: as in `Aggregation`.
     """
 
     weights: Floats

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def bits(tmp_path_factory):
     program = tmp_path_factory.mktemp("arm64") / "bits"
-    sources = [CSRC / "kernels.cpp", CSRC / "dispatch.cpp", *(CSRC / "passes").glob("*.cpp")]
+    sources = [CSRC / "kernels.cpp", CSRC / "dispatch.cpp", CSRC / "nspace/ball.cpp", *(CSRC / "passes").glob("*.cpp")]
     flags = ["-std=c++20", "-O2", "-ffp-contract=off", "-fopenmp", "-static", f"-I{CSRC}", "-DRC_ISA=baseline"]
     subprocess.run(
         [COMPILER, *flags, *sources, Path(__file__).with_name("arm64_bits.cpp"), "-o", program],

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import balls
 import columnwise
 import ml_dtypes
 import nspace
@@ -150,6 +151,14 @@ def check_caf(seen, case):
     assert seen.is_near(best @ case.X, 1e-8)
 
 
+def check_meb_center(seen, case):
+    """Its weights prove it."""
+    assert (seen.weights >= 0).all() and seen.weights.sum() == pytest.approx(1.0, abs=1e-14)
+    value, bound = balls.proven(case.X, seen.weights)
+    assert value <= bound * (1 + 1e-12)
+    assert seen.is_near(seen.weights @ case.X, 1e-12)
+
+
 def check_columns(twin):
     def check(seen, case):
         assert seen.is_near(twin(case.exact, case.f))
@@ -208,6 +217,7 @@ RULES = {
     ),
     "centered_clip": Known(check_centered_clip, draw=steps),
     "caf": Known(check_caf),
+    "meb_center": Known(check_meb_center),
     "median": Known(check_columns(columnwise.median)),
     "trimmed_mean": Known(check_columns(columnwise.trimmed_mean)),
     "meamed": Known(check_columns(columnwise.meamed)),

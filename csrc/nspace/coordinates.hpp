@@ -1,0 +1,19 @@
+// Coordinates of points that are known by their squared distances alone.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace rc {
+
+// x[n][k]: points with the distances that D, stretch and reference (position.hpp) describe, the reference in the origin.
+// Row i ends where the points before it, in order of their residual distance, leave nothing but rounding: k is the
+// dimension of their affine hull, as far as D can tell. Returns k, at least 1.
+//
+// The Gram matrix about the reference, factored by Cholesky's method with the largest residual first: n^2 k
+// multiply-adds. Equal rows of D give equal points. The distances between the points are off by about 1e-15 n times
+// the largest in D, whatever the stretch.
+std::int64_t coordinates(const double* D, const double* stretch, std::int64_t n, std::int64_t reference,
+                         std::vector<double>& x);
+
+}  // namespace rc

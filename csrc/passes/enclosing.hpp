@@ -1,0 +1,42 @@
+// The weighted one-centre of many points, and with equal weights their smallest enclosing ball, exactly.
+//
+// A pass finds, in each chunk of the points, the one that is farthest from where the center is; those that stick out join
+// the few that the ball has been solved for (nspace/ball.hpp), and again, until none sticks out. The answer proves itself:
+// the support alone needs a ball as large as `bound`, and all points are within `value`.
+//
+// A pass reads n * k numbers, for 3 n k operations; three to six passes suffice as a rule, because each brings up to 64
+// points from different places. The exact solver takes O(k s) for each point that joins or leaves s others.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "../parallel.hpp"
+#include "../view.hpp"
+
+namespace rc {
+
+// n points of k numbers, C-contiguous, f32 or f64.
+struct Points {
+  const std::byte* data;
+  Dtype dtype;
+  std::int64_t n, k;
+};
+
+struct Enclosure {
+  bool finite;   // whether all points are; if not, nothing else means anything
+  double value;  // max_i w_i |y - p_i|; of a ball, the radius
+  double gap;    // (value - least possible) / least possible, at most, with what rounding may have done to either
+  std::int64_t passes;
+  std::vector<std::int64_t> support;  // points whose convex combination y is: the first is the heaviest of them
+  std::vector<double> shares;
+  std::vector<double> center;  // y, rounded to float64 once
+};
+
+// weights: n positive numbers w_i, or null where all are 1.
+Enclosure enclose(const Points& points, const double* weights, Team& team);
+
+// finite[i] = whether all numbers of point i are.
+void finite_points(const Points& points, bool* finite);
+
+}  // namespace rc
