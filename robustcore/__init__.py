@@ -44,6 +44,7 @@ from robustcore.rules.columns import (
     sign_majority,
     trimmed_mean,
 )
+from robustcore.rules.diameter import MDA, mda, minimum_diameter_subset
 from robustcore.rules.distances import pairwise_sqdist
 from robustcore.rules.filter import CAF, caf
 from robustcore.rules.krum import Krum, MultiKrum, krum, krum_scores, multi_krum
@@ -54,6 +55,7 @@ from robustcore.rules.nearest import MoNNA, monna
 __all__ = [
     "ARC",
     "CAF",
+    "MDA",
     "MIXINGS",
     "NNM",
     "RBTM",
@@ -94,12 +96,14 @@ __all__ = [
     "get_num_threads",
     "krum",
     "krum_scores",
+    "mda",
     "meamed",
     "mean",
     "meb_center",
     "median",
     "medoid",
     "minimum_enclosing_ball",
+    "minimum_diameter_subset",
     "monna",
     "multi_krum",
     "num_threads",

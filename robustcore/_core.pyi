@@ -85,6 +85,24 @@ def centered_clip(
 def covariance_filter(
     D: NDArray[np.float64], f: int, progress: Callable[[float], object] | None = None
 ) -> NDArray[np.float64]: ...
+def subset_rank(subset: list[int]) -> int: ...
+def subset_unrank(rank: int, k: int) -> list[int]: ...
+def walk_subsets(
+    n: int,
+    k: int,
+    values: NDArray[np.float64] | None = None,
+    threads: int = 1,
+    steps: int = 0,
+    seconds: float = 0.0,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[list[int], float, float, list[int]]: ...
+def smallest_diameter(
+    D: NDArray[np.float64],
+    f: int,
+    steps: int = 0,
+    seconds: float = 0.0,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[NDArray[np.int64], float, float]: ...
 def top_eigenpair(A: Any) -> tuple[float, NDArray[np.float64]]: ...
 def local_search(
     G: NDArray[np.float64], h: NDArray[np.float64], t: int, progress: Callable[[float], object] | None = None

@@ -4,7 +4,7 @@
 
 from cpython.buffer cimport PyBUF_RECORDS_RO, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -18,6 +18,7 @@ cdef extern from *:
     #include "kernels.hpp"
     #include "nspace/clip.hpp"
     #include "nspace/coordinates.hpp"
+    #include "nspace/diameter.hpp"
     #include "nspace/filter.hpp"
     #include "nspace/median.hpp"
     #include "nspace/mixing.hpp"
@@ -160,25 +161,44 @@ cdef extern from "nspace/clip.hpp" namespace "rc" nogil:
         const double* D, const double* stretch, int64_t n, int64_t reference, double tau, int64_t iterations,
         double* weights) except +
 
+cdef extern from "nspace/subsets.hpp" namespace "rc" nogil:
+    ctypedef vector[int32_t] Subset
+    cppclass Budget:
+        int64_t steps
+        double seconds
+    cppclass Walked:
+        Subset best
+        double value
+        double left_out
+        vector[uint64_t] visited
+    uint64_t c_binomial "rc::binomial"(int64_t n, int64_t k) except +
+    uint64_t c_rank "rc::rank"(const Subset&) except +
+    Subset c_unrank "rc::unrank"(uint64_t rank, int32_t k) except +
+    Walked c_walk_table "rc::walk_table"(const double* values, int32_t n, int32_t k, const Budget&, Team&) except +
+
+cdef extern from "nspace/diameter.hpp" namespace "rc" nogil:
+    cppclass Diameter:
+        double low
+        double high
+    Diameter c_smallest_diameter "rc::smallest_diameter"(
+        const double* D, int64_t n, int64_t f, const Budget&, Team&, int64_t* subset) except +
+
 cdef extern from "nspace/filter.hpp" namespace "rc" nogil:
     void c_filter "rc::filter"(const double* D, int64_t n, int64_t f, Team&, double* weights) except +
     double c_top_eigenpair "rc::top_eigenpair"(double* A, int64_t n, double* vector) except +
 
 cdef extern from "nspace/quadratic.hpp" namespace "rc" nogil:
-    cppclass Budget:
-        int64_t steps
-        double seconds
     cppclass Quadratic:
         const double* G
         const double* h
         int64_t n
         int64_t t
     cppclass Largest:
-        vector[int32_t] subset
+        Subset subset
         double value
         double bound
-    double value_of(const Quadratic&, const vector[int32_t]& T)
-    vector[int32_t] c_local_search "rc::local_search"(const Quadratic&, Team&) except +
+    double value_of(const Quadratic&, const Subset& T)
+    Subset c_local_search "rc::local_search"(const Quadratic&, Team&) except +
     Largest c_largest_quadratic "rc::largest_quadratic"(
         const Quadratic&, const Budget&, Team&, double threshold) except +
 
@@ -639,6 +659,64 @@ def covariance_filter(const double[:, ::1] D, Py_ssize_t f, progress=None):
     return out
 
 
+def subset_rank(list subset):
+    """The place of the increasing numbers in revolving-door order."""
+    return c_rank(subset)
+
+
+def subset_unrank(uint64_t rank, int32_t k):
+    """The k numbers, increasing, that have this place in revolving-door order."""
+    return c_unrank(rank, k)
+
+
+def walk_subsets(
+    int32_t n, int32_t k, values=None, int threads=1, int64_t steps=0, double seconds=0.0, progress=None
+):
+    """The k-subset of n of largest value, that value, a bound on what was left out, and the ranks that were met.
+
+    ``values`` go by rank; of equal ones the lowest rank wins. Without, all are worth 0, and nobody knows before. For
+    tests: see csrc/nspace/subsets.hpp.
+    """
+    cdef const double[::1] table = values
+    cdef const double* pointer = NULL
+    cdef Walked walked
+    cdef Budget budget
+    if not 0 < k < n:
+        raise ValueError("0 < k < n")
+    if values is not None:
+        if <uint64_t> table.shape[0] != c_binomial(n, k):
+            raise ValueError("a value for each subset")
+        pointer = &table[0]
+    budget.steps, budget.seconds = steps, seconds
+    cdef _Crew crew = _Crew(threads, progress)
+    with crew:
+        with nogil:
+            walked = c_walk_table(pointer, n, k, budget, crew.team[0])
+    return walked.best, walked.value, walked.left_out, walked.visited
+
+
+def smallest_diameter(
+    const double[:, ::1] D, Py_ssize_t f, int64_t steps=0, double seconds=0.0, progress=None
+):
+    """(n - f,) int64, the points of a smallest diameter, and bounds on it, low and high, as entries of D.
+
+    They are equal unless ``steps`` or ``seconds`` (0: no limit) were not enough.
+    """
+    cdef Py_ssize_t n = square(D)
+    cdef Diameter found
+    cdef Budget budget
+    if not 0 <= f < n:
+        raise ValueError("0 <= f < n")
+    budget.steps, budget.seconds = steps, seconds
+    out = np.empty(n - f, np.int64)
+    cdef int64_t[::1] subset = out
+    cdef _Crew crew = _Crew(1, progress)
+    with crew:
+        with nogil:
+            found = c_smallest_diameter(&D[0, 0], n, f, budget, crew.team[0], &subset[0])
+    return out, found.low, found.high
+
+
 def top_eigenpair(A):
     """The largest eigenvalue of the symmetric matrix A, and a unit vector (n,) that belongs to it."""
     cdef double[:, ::1] work = np.array(A, np.float64, order="C")
@@ -654,7 +732,7 @@ def top_eigenpair(A):
 def local_search(const double[:, ::1] G, const double[::1] h, Py_ssize_t t, progress=None):
     """(t,) int64, increasing: a subset with a large sum of h over it and of G over its ordered pairs; and its value."""
     cdef Quadratic q = quadratic(G, h, t)
-    cdef vector[int32_t] T
+    cdef Subset T
     cdef _Crew crew = _Crew(1, progress)
     with crew:
         with nogil:

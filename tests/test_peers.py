@@ -77,6 +77,7 @@ SAME_RULES = {
     "Meamed": (lambda b: b.Meamed(F), rc.Meamed(F)),
     "Krum": (lambda b: b.Krum(F), rc.Krum(F)),
     "MultiKrum": (lambda b: b.MultiKrum(F), rc.MultiKrum(F)),
+    "MDA": (lambda b: b.MDA(F), rc.MDA(F)),
     "MoNNA": (lambda b: b.MoNNA(F, idx=3), rc.MoNNA(F, pivot=3)),
     "CenteredClipping": (lambda b: b.CenteredClipping(tau=1.0), rc.CenteredClip(1.0)),
     "CenteredClipping, L=3": (lambda b: b.CenteredClipping(L=3, tau=1.0), rc.CenteredClip(1.0, iterations=3)),

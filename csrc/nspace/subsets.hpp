@@ -3,8 +3,12 @@
 //
 // `branch` is branch and bound in the order that the problem chooses. Whatever the number of threads, the winner is the
 // same: a node is left out only if its bound is below the best value, so that all subsets with the largest value are
-// met, and of these the first in lexicographic order wins. (A bound must therefore never be below a value that is found
-// under it, not even by rounding, and neither may depend on what has been found elsewhere.)
+// met, and of these the first wins, in lexicographic order unless the incumbent is told another. (A bound must therefore
+// never be below a value that is found under it, not even by rounding, and neither may depend on what has been found
+// elsewhere.)
+//
+// `walk` is the branch and bound of a problem that has no order of its own: through all k-subsets of n in revolving-door
+// order, where each differs from the one before by one number in place of another; of equal values the lowest rank wins.
 #pragma once
 
 #include <algorithm>
@@ -22,6 +26,17 @@ namespace rc {
 
 // Indices in increasing order.
 using Subset = std::vector<std::int32_t>;
+
+// Which of two subsets of one size is the first.
+using Before = bool (*)(const Subset&, const Subset&);
+inline bool lexicographic(const Subset& a, const Subset& b) { return a < b; }
+
+// The revolving door of Nijenhuis and Wilf: first the k-subsets of n - 1 numbers, then, with n - 1 in each, the
+// (k-1)-subsets of n - 1 numbers, backwards.
+bool revolving(const Subset& a, const Subset& b);
+std::uint64_t rank(const Subset& subset);  // its place in that order, whatever n is
+Subset unrank(std::uint64_t rank, std::int32_t k);
+std::uint64_t binomial(std::int64_t n, std::int64_t k);  // throws where 64 bits do not hold it; so do the two above
 
 // What a search may spend before it must answer with the best it has. Zero: as much as it takes.
 struct Budget {
@@ -86,10 +101,11 @@ class Allowance {
   Clock::time_point began_ = Clock::now();
 };
 
-// The best subset that anybody has found: the largest value, and of equal ones the first in lexicographic order.
+// The best subset that anybody has found: the largest value, and of equal ones the first.
 class Incumbent {
  public:
-  explicit Incumbent(double value = -std::numeric_limits<double>::infinity()) : value_(value) {}
+  explicit Incumbent(double value = -std::numeric_limits<double>::infinity(), Before before = lexicographic)
+      : before_(before), value_(value) {}
 
   double value() const { return value_.load(std::memory_order_relaxed); }
   const Subset& subset() const { return subset_; }  // empty as long as nothing is better than where the search began
@@ -101,22 +117,23 @@ class Incumbent {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!(value >= value_)) return;
     Subset subset = make();
-    if (value > value_ || (!subset_.empty() && subset < subset_)) {
+    if (value > value_ || (!subset_.empty() && before_(subset, subset_))) {
       value_ = value;
       subset_ = std::move(subset);
     }
   }
 
-  // Whether none of the subsets wins that are worth `bound` at most and do not come before first() in lexicographic
-  // order, which is asked for only if it matters. (Where no subset is known, it must be worth more than the start.)
+  // Whether none of the subsets wins that are worth `bound` at most and do not come before first(), which is asked for only
+  // if it matters. (Where no subset is known, it must be worth more than the start.)
   template <class First>
   bool beats(double bound, First&& first) const {
     if (bound != value()) return bound < value();
     const std::lock_guard<std::mutex> lock(mutex_);
-    return bound < value_ || (bound == value_ && (subset_.empty() || subset_ <= first()));
+    return bound < value_ || (bound == value_ && (subset_.empty() || !before_(first(), subset_)));
   }
 
  private:
+  const Before before_;
   mutable std::mutex mutex_;
   std::atomic<double> value_;
   Subset subset_;
@@ -149,7 +166,7 @@ void branch(Problem& problem, typename Problem::Node root, Allowance& allowance,
   constexpr std::size_t enough = 64;  // whatever the number of threads
   std::deque<std::vector<Node>> levels;
   levels.emplace_back().push_back(std::move(root));
-  while (!levels.back().empty() && levels.back().size() < enough && levels.size() < 4) {
+  while (!levels.back().empty() && levels.back().size() < enough && levels.size() < 8) {
     std::vector<Node> next;
     for (Node& node : levels.back()) {
       if (node.bound < best.value()) continue;
@@ -178,5 +195,54 @@ void branch(Problem& problem, typename Problem::Node root, Allowance& allowance,
     allowance.set_progress(static_cast<double>(++done) / static_cast<double>(tasks.size()));
   });
 }
+
+// A stretch of the walk: the k-subsets that hold `taken`, and of the numbers below `open` `wanted` more, in revolving-door
+// order or, `backwards`, in reverse. Their ranks are consecutive.
+struct Stretch {
+  std::vector<std::int32_t> taken;  // decreasing
+  std::int32_t open, wanted;
+  bool backwards = false;
+  double bound = std::numeric_limits<double>::infinity();
+
+  bool is_single() const { return wanted == 0 || wanted == open; }
+  Subset first() const;  // the only one, where it is single
+};
+
+// Maximises over all k-subsets of n, and does without stretches that cannot win. Problem has
+//   double bound(const Stretch&, int worker)   no subset in it is worth more; of a single one, its value
+template <class Problem>
+struct Walk {
+  using Node = Stretch;
+  Problem& problem;
+
+  void expand(Node& node, int worker, Incumbent& best, std::vector<Node>& children) {
+    if (best.beats(node.bound, [&] { return node.first(); })) return;
+    for (const bool with : {node.backwards, !node.backwards}) {
+      Node child{node.taken, node.open - 1, node.wanted - with, node.backwards != with};
+      if (with) child.taken.push_back(child.open);
+      child.bound = std::min(problem.bound(child, worker), node.bound);
+      if (child.is_single())
+        best.offer(child.bound, [&] { return child.first(); });
+      else if (!best.beats(child.bound, [&] { return child.first(); }))
+        children.push_back(std::move(child));
+    }
+  }
+};
+
+// 0 < k < n; `best` must go by `revolving`.
+template <class Problem>
+void walk(Problem& problem, std::int32_t n, std::int32_t k, Allowance& allowance, Incumbent& best, LeftOut& left) {
+  Walk<Problem> all{problem};
+  branch(all, Stretch{{}, n, k}, allowance, best, left);
+}
+
+// A walk whose values stand in a table by rank (none: all are 0, and no bound says so), for tests. What it was worth, a
+// bound on what it left out, and the ranks that it came by.
+struct Walked {
+  Subset best;
+  double value, left_out;
+  std::vector<std::uint64_t> visited;
+};
+Walked walk_table(const double* values, std::int32_t n, std::int32_t k, const Budget& budget, Team& team);
 
 }  // namespace rc

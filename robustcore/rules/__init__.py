@@ -14,6 +14,7 @@ from robustcore.rules.ball import MEBCenter
 from robustcore.rules.bulyan import Bulyan
 from robustcore.rules.clip import CenteredClip
 from robustcore.rules.columns import RBTM, BoxMidpoint, Meamed, Median, Phocas, SignMajority, TrimmedMean
+from robustcore.rules.diameter import MDA
 from robustcore.rules.filter import CAF
 from robustcore.rules.krum import Krum, MultiKrum
 from robustcore.rules.mean import Mean
@@ -23,8 +24,7 @@ from robustcore.rules.nearest import MoNNA
 RULES: dict[str, type[Rule]] = {
     rule.name: rule
     for rule in (
-        *(Mean, Krum, MultiKrum, Bulyan, MoNNA, Medoid, GeometricMedian, CenteredClip, CAF),
-        *(MEBCenter,),
+        *(Mean, Krum, MultiKrum, MDA, MEBCenter, Bulyan, MoNNA, Medoid, GeometricMedian, CenteredClip, CAF),
         *(Median, TrimmedMean, Meamed, Phocas, BoxMidpoint, RBTM, SignMajority),
     )
 }

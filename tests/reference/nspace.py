@@ -143,3 +143,13 @@ def farthest_centroid(X, t, y):
     """Which t of the vectors are to be left out so that the mean of the others is farthest from y."""
     left_out = combinations(range(len(X)), t)
     return max(left_out, key=lambda T: np.linalg.norm(np.delete(X, T, axis=0).mean(axis=0) - y))
+
+
+def minimum_diameter_subset(D, f):
+    """The first in lexicographic order of the (n - f)-subsets with the smallest largest distance, and that distance."""
+
+    def diameter(subset):
+        return max(D[i][j] for i in subset for j in subset)
+
+    subset = min(combinations(range(len(D)), len(D) - f), key=diameter)  # the first of equal ones
+    return list(subset), diameter(subset)

@@ -162,3 +162,14 @@ def test_quadratic_forms_on_subsets():
 def test_farthest_centroid_on_a_line():
     assert nspace.farthest_centroid(LINE, 1, 3.0) == (3,)  # at 4/3; the others at 11/3, 10/3, 8/3
     assert nspace.farthest_centroid(LINE, 3, 3.0) == (0, 1, 2)
+
+
+def test_minimum_diameter_subset_on_a_line():
+    D = np.abs(LINE - LINE.T)
+    assert nspace.minimum_diameter_subset(D, 0) == ([0, 1, 2, 3], 7)
+    assert nspace.minimum_diameter_subset(D, 1) == ([0, 1, 2], 3)
+    assert nspace.minimum_diameter_subset(np.abs(LINE * [[1], [1], [2 / 3], [1]] - LINE.T * [1, 1, 2 / 3, 1]), 2) == (
+        [0, 1],  # 0, 1 and 1, 2 are as near: the first
+        1,
+    )
+    assert nspace.minimum_diameter_subset(D, 3) == ([0], 0)

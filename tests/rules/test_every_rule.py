@@ -84,6 +84,13 @@ def check_krum(seen, case, neighbors, m=1):
     assert seen.scores_are(twins.krum_scores(D, case.f, neighbors))
 
 
+def check_mda(seen, case):
+    D = twins.exact_sqdist(case.X)
+    chosen, _ = nspace.minimum_diameter_subset(D, case.f)
+    assert seen.selected == chosen
+    assert seen.is_near(twins.mean(case.X[chosen]))
+
+
 def check_bulyan(seen, case):
     chosen, value = nspace.bulyan(twins.exact_sqdist(case.X), case.f, case.exact)
     assert seen.selected == chosen
@@ -208,6 +215,7 @@ RULES = {
     "mean": Known(check_mean),
     "krum": Known(check_krum, draw=conventions),
     "multi_krum": Known(check_krum, draw=conventions_and_m),
+    "mda": Known(check_mda),
     "bulyan": Known(check_bulyan, least=lambda f: 4 * f + 3),
     "monna": Known(check_monna, draw=lambda draw, X, f: {"pivot": draw(st.integers(0, len(X) - 1))}),
     "medoid": Known(check_medoid),
