@@ -51,6 +51,7 @@ from robustcore.rules.krum import Krum, MultiKrum, krum, krum_scores, multi_krum
 from robustcore.rules.mean import Mean, mean
 from robustcore.rules.medians import GeometricMedian, Medoid, geometric_median, medoid
 from robustcore.rules.nearest import MoNNA, monna
+from robustcore.rules.variance import SMEA, smea
 
 __all__ = [
     "ARC",
@@ -60,6 +61,7 @@ __all__ = [
     "NNM",
     "RBTM",
     "RULES",
+    "SMEA",
     "Aggregation",
     "Ball",
     "BoxMidpoint",
@@ -112,6 +114,7 @@ __all__ = [
     "rbtm",
     "set_num_threads",
     "sign_majority",
+    "smea",
     "theory",
     "trimmed_mean",
     "weighted_one_center",

@@ -103,6 +103,14 @@ def smallest_diameter(
     seconds: float = 0.0,
     progress: Callable[[float], object] | None = None,
 ) -> tuple[NDArray[np.int64], float, float]: ...
+def smallest_variance(
+    D: NDArray[np.float64],
+    f: int,
+    threads: int = 1,
+    steps: int = 0,
+    seconds: float = 0.0,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[NDArray[np.int64], float, float]: ...
 def top_eigenpair(A: Any) -> tuple[float, NDArray[np.float64]]: ...
 def local_search(
     G: NDArray[np.float64], h: NDArray[np.float64], t: int, progress: Callable[[float], object] | None = None

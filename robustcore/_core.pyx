@@ -24,6 +24,7 @@ cdef extern from *:
     #include "nspace/mixing.hpp"
     #include "nspace/quadratic.hpp"
     #include "nspace/scores.hpp"
+    #include "nspace/variance.hpp"
     #include "passes/columns.hpp"
     #include "passes/combine.hpp"
     #include "passes/distances.hpp"
@@ -181,6 +182,13 @@ cdef extern from "nspace/diameter.hpp" namespace "rc" nogil:
         double low
         double high
     Diameter c_smallest_diameter "rc::smallest_diameter"(
+        const double* D, int64_t n, int64_t f, const Budget&, Team&, int64_t* subset) except +
+
+cdef extern from "nspace/variance.hpp" namespace "rc" nogil:
+    cppclass Variance:
+        double low
+        double value
+    Variance c_smallest_variance "rc::smallest_variance"(
         const double* D, int64_t n, int64_t f, const Budget&, Team&, int64_t* subset) except +
 
 cdef extern from "nspace/filter.hpp" namespace "rc" nogil:
@@ -715,6 +723,25 @@ def smallest_diameter(
         with nogil:
             found = c_smallest_diameter(&D[0, 0], n, f, budget, crew.team[0], &subset[0])
     return out, found.low, found.high
+
+
+def smallest_variance(
+    const double[:, ::1] D, Py_ssize_t f, int threads=1, int64_t steps=0, double seconds=0.0, progress=None
+):
+    """(n - f,) int64, the points whose covariance has the smallest largest eigenvalue, a lower bound on it, and it."""
+    cdef Py_ssize_t n = square(D)
+    cdef Variance found
+    cdef Budget budget
+    if not 0 <= f < n:
+        raise ValueError("0 <= f < n")
+    budget.steps, budget.seconds = steps, seconds
+    out = np.empty(n - f, np.int64)
+    cdef int64_t[::1] subset = out
+    cdef _Crew crew = _Crew(threads, progress)
+    with crew:
+        with nogil:
+            found = c_smallest_variance(&D[0, 0], n, f, budget, crew.team[0], &subset[0])
+    return out, found.low, found.value
 
 
 def top_eigenpair(A):

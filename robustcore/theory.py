@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from robustcore._constraints import KRUM_F, KRUM_M, MAJORITY, as_count, check_f, check_m
 
-__all__ = ["allouah_upper_bound", "kappa_upper_bound"]
+__all__ = ["allouah_upper_bound", "kappa_upper_bound", "smea_upper_bound"]
 
 
 def kappa_upper_bound(n: int, f: int, m: int) -> float:
@@ -110,3 +110,51 @@ def allouah_upper_bound(rule: str, n: int, f: int) -> float:
     n, f = (as_count("allouah_upper_bound", name, value) for name, value in (("n", n), ("f", f)))
     check_f("allouah_upper_bound", MAJORITY, n, f)
     return _ALLOUAH[rule](f / (n - 2 * f))
+
+
+def smea_upper_bound(n: int, f: int) -> float:
+    """Upper bound on the robustness coefficient kappa* of SMEA: 4f / (n - 2f).
+
+    Whichever n - f clients are honest, the squared distance of the aggregate from their mean is at most this times the
+    largest eigenvalue of their covariance, which is at most their variance.
+
+    Parameters
+    ----------
+    n, f : int
+        Clients, and Byzantine clients; n > 2f.
+
+    Returns
+    -------
+    float
+        No unit. No rule has less than a quarter of it: f / (n - 2f).
+
+    Raises
+    ------
+    ConstraintError
+        When n and f do not fit.
+
+    Notes
+    -----
+    Cost: a handful of operations.
+
+    Proof: let m points have the mean mu and vary by at most v in every direction, and let a of them go: the rest has
+    its mean at mu + e, those gone at mu - e (m - a) / a, and along e the m points vary by |e|^2 (m - a) / a at least;
+    so that |e|^2 <= v a / (m - a). The subset that SMEA takes and the honest one have n - f points each, vary by at
+    most v, the largest eigenvalue of the honest one, and share all but a <= f points: their means are within
+    2 sqrt(v f / (n - 2f)).
+
+    References
+    ----------
+    Allouah, Guerraoui, Gupta, Pinot, Stephan, *On the privacy-robustness-utility trilemma in distributed learning*,
+    ICML 2023, where SMEA comes from; Allouah, Farhadkhani, Guerraoui, Gupta, Pinot, Stephan, *Fixing by mixing*,
+    AISTATS 2023, for the lower bound.
+
+    Examples
+    --------
+    >>> from robustcore import theory
+    >>> theory.smea_upper_bound(n=10, f=2)
+    1.3333333333333333
+    """
+    n, f = (as_count("smea_upper_bound", name, value) for name, value in (("n", n), ("f", f)))
+    check_f("smea_upper_bound", MAJORITY, n, f)
+    return 4 * f / (n - 2 * f)

@@ -57,6 +57,7 @@ PARAMETERS = {
     "krum": {},
     "multi_krum": {"neighbors": "theory"},
     "mda": {},
+    "smea": {},
     "monna": {},
     "medoid": {},
     "geometric_median": {},

@@ -142,6 +142,20 @@ def test_byzfl_caf_agrees_in_one_dimension(byzfl):
     np.testing.assert_allclose(byzfl.CAF(1)(X), ours, rtol=1e-12)
 
 
+@pytest.mark.parametrize("seed", DRAWS)
+def test_byzfl_smea_agrees_in_one_dimension(seed, byzfl):
+    # Where one power step is exact.
+    X = updates(seed, 9, 1)
+    close(byzfl.SMEA(3)(X), rc.smea(X, 3))
+
+
+def test_byzfl_smea_draws(byzfl):
+    X = updates(1, 9, 3)
+    found = {tuple(byzfl.SMEA(4)(X)) for _ in range(6)}
+    assert len(found) > 1
+    assert len({tuple(rc.smea(X, 4)) for _ in range(6)}) == 1
+
+
 SAME_ATTACKS = {
     "SignFlipping": (lambda a: a.SignFlipping(), attacks.SignFlip(scale=1)),
     "InnerProductManipulation": (lambda a: a.InnerProductManipulation(2.0), attacks.InnerProductManipulation(2)),

@@ -70,3 +70,24 @@ def test_the_bounds_hold_on_random_inputs(rule):
         error = ((getattr(rc, rule)(X, 2) - honest.mean(axis=0)) ** 2).sum()
         variance = ((honest - honest.mean(axis=0)) ** 2).sum(axis=1).mean()
         assert error <= theory.allouah_upper_bound(rule, 10, 2) * variance
+
+
+def test_smea_is_within_four_times_what_is_possible():
+    assert theory.smea_upper_bound(10, 2) == pytest.approx(4 / 3)
+    assert theory.smea_upper_bound(5, 0) == 0.0
+    with pytest.raises(rc.ConstraintError, match="n > 2f"):
+        theory.smea_upper_bound(4, 2)
+
+
+def test_the_bound_of_smea_holds_on_random_inputs_for_the_largest_eigenvalue():
+    """Also with lies that hide among the honest, or shift their mean."""
+    worst = 0.0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        honest = rng.normal(size=(6, 2))
+        lie = honest.mean(axis=0) + rng.normal(size=2) * rng.choice([0.1, 1.0, 2.0, 4.0, 1e6])
+        X = np.vstack([lie + rng.normal(size=(2, 2)) * rng.choice([1e-3, 0.3]), honest])
+        deviations = honest - honest.mean(axis=0)
+        widest = np.linalg.eigvalsh(deviations.T @ deviations / 6)[-1]
+        worst = max(worst, ((rc.smea(X, 2) - honest.mean(axis=0)) ** 2).sum() / widest)
+    assert 0.5 < worst <= theory.smea_upper_bound(8, 2)

@@ -65,6 +65,7 @@ Walked walk_table(const double* values, std::int32_t n, std::int32_t k, const Bu
       if (values) return *std::max_element(values + begin, values + begin + count);
       return stretch.is_single() ? 0.0 : std::numeric_limits<double>::infinity();
     }
+    Subset first(const Stretch& stretch) const { return stretch.first(); }
   };
   Table table{values, {}, {}};
   Allowance allowance(team, budget);

@@ -8,7 +8,7 @@
 // elsewhere.)
 //
 // `walk` is the branch and bound of a problem that has no order of its own: through all k-subsets of n in revolving-door
-// order, where each differs from the one before by one number in place of another; of equal values the lowest rank wins.
+// order, where each differs from the one before by one number in place of another.
 #pragma once
 
 #include <algorithm>
@@ -210,26 +210,28 @@ struct Stretch {
 
 // Maximises over all k-subsets of n, and does without stretches that cannot win. Problem has
 //   double bound(const Stretch&, int worker)   no subset in it is worth more; of a single one, its value
+//   Subset first(const Stretch&)               none of it comes before this one; the single one itself
+// The numbers that are walked may stand for others: `first` says so, and by its order equal values are told apart.
 template <class Problem>
 struct Walk {
   using Node = Stretch;
   Problem& problem;
 
   void expand(Node& node, int worker, Incumbent& best, std::vector<Node>& children) {
-    if (best.beats(node.bound, [&] { return node.first(); })) return;
+    if (best.beats(node.bound, [&] { return problem.first(node); })) return;
     for (const bool with : {node.backwards, !node.backwards}) {
       Node child{node.taken, node.open - 1, node.wanted - with, node.backwards != with};
       if (with) child.taken.push_back(child.open);
       child.bound = std::min(problem.bound(child, worker), node.bound);
       if (child.is_single())
-        best.offer(child.bound, [&] { return child.first(); });
-      else if (!best.beats(child.bound, [&] { return child.first(); }))
+        best.offer(child.bound, [&] { return problem.first(child); });
+      else if (!best.beats(child.bound, [&] { return problem.first(child); }))
         children.push_back(std::move(child));
     }
   }
 };
 
-// 0 < k < n; `best` must go by `revolving`.
+// 0 < k < n.
 template <class Problem>
 void walk(Problem& problem, std::int32_t n, std::int32_t k, Allowance& allowance, Incumbent& best, LeftOut& left) {
   Walk<Problem> all{problem};

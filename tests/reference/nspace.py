@@ -153,3 +153,15 @@ def minimum_diameter_subset(D, f):
 
     subset = min(combinations(range(len(D)), len(D) - f), key=diameter)  # the first of equal ones
     return list(subset), diameter(subset)
+
+
+def largest_eigenvalue(X):
+    """Of the covariance of the vectors, the mean of the squared deviations."""
+    deviations = X - X.mean(axis=0)
+    return np.linalg.eigvalsh(deviations.T @ deviations / len(X))[-1]
+
+
+def smea(X, f):
+    """The smallest largest eigenvalue of the covariance of n - f of the vectors, and all such subsets by theirs."""
+    found = {subset: largest_eigenvalue(X[list(subset)]) for subset in combinations(range(len(X)), len(X) - f)}
+    return min(found.values()), found

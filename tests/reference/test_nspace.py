@@ -173,3 +173,13 @@ def test_minimum_diameter_subset_on_a_line():
         1,
     )
     assert nspace.minimum_diameter_subset(D, 3) == ([0], 0)
+
+
+def test_smea_on_a_line_and_in_the_plane():
+    # Of three of 0, 1, 3, 7: deviations from 4/3 (42/9), 8/3, 10/3 and 11/3, squared.
+    least, found = nspace.smea(LINE, 1)
+    assert least == found[0, 1, 2] == pytest.approx(42 / 27)
+    assert found[1, 2, 3] == pytest.approx(56 / 9)
+    # A square varies by 1 along each axis, and so in all directions.
+    assert nspace.largest_eigenvalue(np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])) == pytest.approx(1.0)
+    assert nspace.largest_eigenvalue(np.array([[3.0, 4.0], [0.0, 0.0]])) == pytest.approx(6.25)

@@ -91,6 +91,16 @@ def check_mda(seen, case):
     assert seen.is_near(twins.mean(case.X[chosen]))
 
 
+def check_smea(seen, case):
+    """Where no rounding can decide: unless two eigenvalues are equal to ten digits or so, but not to thirteen."""
+    least, found = nspace.smea(case.X, case.f)
+    near = [value for value in found.values() if value <= least * (1 + 1e-8) + 1e-20]
+    assert found[tuple(seen.selected)] <= least * (1 + 1e-9) + 1e-20
+    if max(near) - least <= 1e-13 * least:
+        assert tuple(seen.selected) == min(subset for subset, value in found.items() if value in near)
+    assert seen.is_near(twins.mean(case.X[seen.selected]))
+
+
 def check_bulyan(seen, case):
     chosen, value = nspace.bulyan(twins.exact_sqdist(case.X), case.f, case.exact)
     assert seen.selected == chosen
@@ -216,6 +226,7 @@ RULES = {
     "krum": Known(check_krum, draw=conventions),
     "multi_krum": Known(check_krum, draw=conventions_and_m),
     "mda": Known(check_mda),
+    "smea": Known(check_smea),
     "bulyan": Known(check_bulyan, least=lambda f: 4 * f + 3),
     "monna": Known(check_monna, draw=lambda draw, X, f: {"pivot": draw(st.integers(0, len(X) - 1))}),
     "medoid": Known(check_medoid),
