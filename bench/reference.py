@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 
@@ -21,3 +23,17 @@ def multi_krum(X: np.ndarray, f: int) -> np.ndarray:
 
 def trimmed_mean(X: np.ndarray, f: int) -> np.ndarray:
     return np.sort(X, axis=0)[f : len(X) - f].mean(axis=0)
+
+
+def mda(X: np.ndarray, f: int) -> np.ndarray:
+    D = sqdist(X)
+    best = min(combinations(range(len(X)), len(X) - f), key=lambda subset: D[np.ix_(subset, subset)].max())
+    return X[list(best)].mean(axis=0)
+
+
+def smea(X: np.ndarray, f: int) -> np.ndarray:
+    def variance(subset: tuple[int, ...]) -> float:
+        part = X[list(subset)] - X[list(subset)].mean(axis=0)
+        return float(np.linalg.norm(part, 2))
+
+    return X[list(min(combinations(range(len(X)), len(X) - f), key=variance))].mean(axis=0)

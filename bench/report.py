@@ -13,12 +13,14 @@ import numpy as np
 
 import robustcore as rc
 from bench.cases import CASES, CYCLES, SHAPES, THREADS, Case
+from bench.test_diameter import GROWN, SMALL, small
 from bench.test_rules import ATTACKED
 from bench.test_rules import CONTENDERS as RULES
 from robustcore.attacks import ATTACKS
 
 UNIT = "numpy mean(X, axis=0)"
 PASS = "robustcore pairwise_sqdist"
+SEARCHES = ("search", GROWN, *(small(n, f) for n, f in SMALL))
 OVER_PASS = "over_the_pass_at_50_x_1e5_float32"
 NEEDED = (
     {(str(case), name) for case in CASES for name in (UNIT, PASS, "robustcore multi_krum", "read")}
@@ -83,6 +85,10 @@ def facts(measured: Measured, others: float | None) -> dict[str, Any]:
                 if (f"under {attack}", name) in values
             }
             for attack in ATTACKS
+        },
+        "search_seconds": {
+            group: {name: rounded(value) for (own, name), value in values.items() if own == group}
+            for group in dict.fromkeys(own for own, _ in values if own in SEARCHES)
         },
         "front_door": {
             "layers_over_array": rounded(values["front door", "layers"] / values["front door", "array"]),
@@ -182,6 +188,14 @@ out; of far ones, rules that need their directions read once more, in float64):
 
 {under_attack}
 
+## Searches among subsets
+
+In milliseconds. `search`: `minimum_diameter_subset` on distances at hand, to the end. n-regular: distances that are 1
+between neighbours in a random regular graph and 0 elsewhere, at the smallest f for which 0 is enough, or one below it.
+The others go from the data to the aggregate; the naive ones and byzfl try all subsets.
+
+{searches}
+
 ## The distances pass against the machine
 
 {limit}
@@ -220,6 +234,10 @@ def markdown(facts: dict[str, Any]) -> str:
                 [attack, *(_brief(ratios.get(name)) for name in ATTACKED)]
                 for attack, ratios in facts["under_attack_over_without"].items()
             ],
+        ),
+        searches="\n\n".join(
+            table([group, "ms"], [[name, f"{1e3 * value:.3g}"] for name, value in values.items()])
+            for group, values in facts["search_seconds"].items()
         ),
         over_pass=table(["rule", "over the pass"], [[k, f"{v:.2f}"] for k, v in facts[OVER_PASS].items()]),
         limit=_limit(facts),
