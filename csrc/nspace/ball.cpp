@@ -49,13 +49,24 @@ double square_distance(const double* a, const double* b, std::int64_t k) {
   return in_lanes(k, [=](std::int64_t i) { return (a[i] - b[i]) * (a[i] - b[i]); });
 }
 
+OneCenter& OneCenter::operator=(const OneCenter& other) {
+  const std::int64_t columns = other.size() - 1;
+  support_ = other.support_;
+  center_ = other.center_;
+  t_ = other.t_;
+  reserve(columns);
+  if (columns > 0) std::copy_n(other.Q_.data(), columns * k_, Q_.data());
+  for (std::int64_t j = 0; j < columns; ++j) std::copy_n(&other.R_[j * other.capacity_], columns, &R_[j * capacity_]);
+  return *this;
+}
+
 bool OneCenter::holds(std::int64_t id) const {
   return std::any_of(support_.begin(), support_.end(), [id](const Point& p) { return p.id == id; });
 }
 
 void OneCenter::start(std::int64_t id, const double* point, double square) {
   support_.clear();
-  support_.push_back({id, square, 1.0, std::vector<double>(point, point + k_)});
+  support_.push_back({id, square, 1.0, point});
   center_.assign(point, point + k_);
   t_ = 0.0;
 }
@@ -63,14 +74,14 @@ void OneCenter::start(std::int64_t id, const double* point, double square) {
 double OneCenter::bound() const {
   double far = 0.0, square = 0.0;
   for (const Point& p : support_) {
-    far += p.share * square_distance(p.point.data(), center_.data(), k_);
+    far += p.share * square_distance(p.point, center_.data(), k_);
     square += p.share * p.square;
   }
   return far / square;
 }
 
 void OneCenter::add(std::int64_t id, const double* point, double square) {
-  support_.push_back({id, square, 0.0, std::vector<double>(point, point + k_)});
+  support_.push_back({id, square, 0.0, point});
   append(size() - 2);
   travel(true);
   if (support_.back().square < support_.front().square)
@@ -138,7 +149,7 @@ void OneCenter::reserve(std::int64_t columns) {
 void OneCenter::append(std::int64_t m) {
   reserve(m + 1);
   double* q = &Q_[m * k_];
-  const double *point = support_[m + 1].point.data(), *origin = support_.front().point.data();
+  const double *point = support_[m + 1].point, *origin = support_.front().point;
   for (std::int64_t i = 0; i < k_; ++i) q[i] = point[i] - origin[i];
   const double length = std::sqrt(dot(q, q, k_));
   for (std::int64_t e = 0; e < m; ++e) R(e, m) = 0.0;
@@ -289,7 +300,7 @@ void OneCenter::look(const Curve& c, double sigma, std::int64_t columns) {
 
 // y for the shares as they are.
 void OneCenter::place() {
-  center_ = support_[0].point;
+  center_.assign(support_[0].point, support_[0].point + k_);
   std::vector<double>& offset = alpha_;
   offset.assign(static_cast<std::size_t>(k_), 0.0);
   for (std::int64_t j = 1; j < size(); ++j) {

@@ -12,7 +12,6 @@
 // whose share vanishes leaves S. (Dearing and Zeck 2009 for balls; Dearing and Cawood 2023 with weights.)
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -24,8 +23,11 @@ double square_distance(const double* a, const double* b, std::int64_t k);
 class OneCenter {
  public:
   explicit OneCenter(std::int64_t dimension) : k_(dimension) {}
+  OneCenter(const OneCenter& other) : k_(other.k_) { *this = other; }
+  OneCenter& operator=(const OneCenter& other);  // what is in use alone, without allocating anew
 
-  // The ball around one point; id is the caller's name for it, square is r^2.
+  // The ball around one point; id is the caller's name for it, square is r^2. Points stay where they are, in the caller's
+  // memory.
   void start(std::int64_t id, const double* point, double square);
 
   // The optimum with one more point, which sticks out (excess > 0).
@@ -37,17 +39,17 @@ class OneCenter {
   // Solves for the support anew, from the points themselves, without what rounding has left of the path to it.
   void settle();
 
-  // The same support, its points seen from another origin: offset(id) points to where each is now.
-  template <class Offset>
-  void measure(Offset&& offset) {
-    for (Point& p : support_) std::copy_n(offset(p.id), k_, p.point.begin());
+  // The same support elsewhere in memory, or seen from another origin: point(id) is where each is now.
+  template <class Where>
+  void measure(Where&& point) {
+    for (Point& p : support_) p.point = point(p.id);
     settle();
   }
 
   std::int64_t size() const { return static_cast<std::int64_t>(support_.size()); }
   std::int64_t id(std::int64_t position) const { return support_[position].id; }
   double share(std::int64_t position) const { return support_[position].share; }  // a, >= 0, summing to 1
-  const double* point(std::int64_t position) const { return support_[position].point.data(); }
+  const double* point(std::int64_t position) const { return support_[position].point; }
   bool holds(std::int64_t id) const;
 
   // (max |y - p_i| / r_i)^2 over the support, as it is solved.
@@ -62,7 +64,7 @@ class OneCenter {
   struct Point {
     std::int64_t id;
     double square, share;
-    std::vector<double> point;
+    const double* point;
   };
   // The curve for the support but its last point, q: h is the height above their affine hull, sigma runs along it,
   //   h = sigma c1 / (1 + c2 sigma^2),   t = least + sigma^2 c1 / (1 + c2 sigma^2).

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "../kernels.hpp"
 #include "../nspace/ball.hpp"
@@ -43,8 +44,8 @@ class Search {
       if (!find_scale()) return {};
       pass();
     }
-    std::vector<double> point(points_.k);
-    solver_.start(0, offset(0, point), square(0));
+    held_.resize(static_cast<std::size_t>(points_.k));
+    solver_.start(0, offset(0, held_.data()), square(0));
     std::vector<std::int64_t> pool;
     double best = -1.0;
     for (int stalled = 0;;) {
@@ -55,8 +56,9 @@ class Search {
       stalled = solver_.value() > best ? 0 : stalled + 1;
       best = std::max(best, solver_.value());
       if (candidates.empty() || stalled == 3 || !grow(candidates, pool)) break;
-      if (!weights_.empty() && solver_.id(OneCenter::base) != at_) move_to(solver_.id(OneCenter::base));
-      solver_.settle();
+      // From the heaviest, small distances are to be known.
+      if (!weights_.empty() && solver_.id(OneCenter::base) != at_) see_from(solver_.id(OneCenter::base));
+      hold();
       center_ = solver_.center();
       pass();
     }
@@ -66,9 +68,9 @@ class Search {
  private:
   double square(std::int64_t i) const { return weights_.empty() ? 1.0 : 1.0 / weights_[i]; }
 
-  const double* offset(std::int64_t i, std::vector<double>& out) const {
+  const double* offset(std::int64_t i, double* out) const {
     for (std::int64_t j = 0; j < points_.k; ++j) out[j] = (number(points_, i, j) - origin_[j]) * scale_;
-    return out.data();
+    return out;
   }
 
   void see_from(std::int64_t i) {
@@ -76,13 +78,11 @@ class Search {
     for (std::int64_t j = 0; j < points_.k; ++j) origin_[j] = number(points_, i, j);
   }
 
-  // Sees everything from another point: of the heaviest, small distances are to be known.
-  void move_to(std::int64_t i) {
-    std::vector<std::int64_t> support;
-    for (std::int64_t s = 0; s < solver_.size(); ++s) support.push_back(solver_.id(s));
-    see_from(i);
-    std::vector<double> point(points_.k);
-    solver_.measure([&](std::int64_t id) { return offset(id, point); });
+  // Keeps the support where it stays, seen from the point where the origin is, and solves for it anew.
+  void hold() {
+    held_.resize(static_cast<std::size_t>(solver_.size() * points_.k));
+    double* next = held_.data();
+    solver_.measure([&](std::int64_t id) { return offset(id, std::exchange(next, next + points_.k)); });
   }
 
   bool pass() {
@@ -129,11 +129,8 @@ class Search {
     for (const std::int64_t i : candidates)
       if (std::find(pool.begin(), pool.end(), i) == pool.end()) pool.push_back(i);
     if (pool.size() > 4 * most_chunks) pool.erase(pool.begin(), pool.end() - 4 * most_chunks);
-    std::vector<double> coordinates(pool.size() * points_.k), point(points_.k);
-    for (std::size_t c = 0; c < pool.size(); ++c) {
-      offset(pool[c], point);
-      std::copy(point.begin(), point.end(), coordinates.begin() + c * points_.k);
-    }
+    coordinates_.resize(pool.size() * points_.k);
+    for (std::size_t c = 0; c < pool.size(); ++c) offset(pool[c], &coordinates_[c * points_.k]);
     bool changed = false;
     double best = solver_.value();
     int stalled = 0;
@@ -141,11 +138,11 @@ class Search {
       std::size_t worst = pool.size();
       double farthest = solver_.value() * (1.0 + epsilon);
       for (std::size_t c = 0; c < pool.size(); ++c) {
-        const double far = square_distance(&coordinates[c * points_.k], solver_.center().data(), points_.k) / square(pool[c]);
+        const double far = square_distance(&coordinates_[c * points_.k], solver_.center().data(), points_.k) / square(pool[c]);
         if (far > farthest) farthest = far, worst = c;
       }
       if (worst == pool.size() || solver_.holds(pool[worst])) return changed;
-      solver_.add(pool[worst], &coordinates[worst * points_.k], square(pool[worst]));
+      solver_.add(pool[worst], &coordinates_[worst * points_.k], square(pool[worst]));
       changed = true;
       stalled = solver_.value() > best ? 0 : stalled + 1;
       best = std::max(best, solver_.value());
@@ -175,6 +172,7 @@ class Search {
   Team& team_;
   OneCenter solver_;
   std::vector<double> origin_, center_, weights_;
+  std::vector<double> held_, coordinates_;  // of the support, and of the pool
   std::vector<Farthest> found_;
   std::int64_t chunks_, at_ = 0, passes_ = 0;
   double scale_ = 1.0, unit_ = 1.0;
