@@ -18,6 +18,7 @@
 #include <deque>
 #include <limits>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "../parallel.hpp"
@@ -63,6 +64,12 @@ class Allowance {
     return !is_spent();
   }
 
+  // For the calling thread, where it waits for the others: whether they still search. Hears Ctrl-C as step does.
+  bool goes_on() {
+    look(0);
+    return !is_spent();
+  }
+
   bool is_spent() const { return spent_.load(std::memory_order_relaxed); }
 
   std::int64_t steps() const {
@@ -76,7 +83,7 @@ class Allowance {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::int64_t steps_between_looks = 64;
+  static constexpr std::int64_t steps_between_looks = 8;  // of up to 10 ms each
   struct alignas(64) Count {  // a line of cache for each worker
     std::int64_t steps = 0;
   };
@@ -179,7 +186,6 @@ void branch(Problem& problem, typename Problem::Node root, Allowance& allowance,
   }
   std::vector<Node>& tasks = levels.back();
   std::vector<std::deque<std::vector<Node>>> stacks(static_cast<std::size_t>(allowance.team().threads()));
-  std::atomic<std::int64_t> done{0};
   const auto descend = [&](auto&& self, Node& node, int worker, std::size_t depth) -> void {
     if (node.bound < best.value()) return;
     if (!allowance.step(worker)) return left.add(node.bound);
@@ -190,9 +196,20 @@ void branch(Problem& problem, typename Problem::Node root, Allowance& allowance,
     problem.expand(node, worker, best, children);
     for (Node& child : children) self(self, child, worker, depth + 1);
   };
-  allowance.team().parallel_for(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t task, int worker) {
-    descend(descend, tasks[task], worker, 0);
-    allowance.set_progress(static_cast<double>(++done) / static_cast<double>(tasks.size()));
+  std::atomic<std::size_t> next{0}, done{0};
+  struct Done {  // also of a task that has thrown
+    std::atomic<std::size_t>& count;
+    ~Done() { ++count; }
+  };
+  Team& team = allowance.team();
+  team.parallel_for(team.threads(), [&](std::int64_t, int worker) {
+    for (std::size_t task; (task = next++) < tasks.size();) {
+      const Done counted{done};
+      descend(descend, tasks[task], worker, 0);
+      allowance.set_progress(static_cast<double>(done + 1) / static_cast<double>(tasks.size()));
+    }
+    // The calling thread is the one that hears Ctrl-C, as long as anybody searches.
+    while (worker == 0 && done < tasks.size() && allowance.goes_on()) std::this_thread::yield();
   });
 }
 
