@@ -20,7 +20,7 @@ from robustcore import attacks, theory
 from robustcore._budget import Budget
 from robustcore._build import __version__, build_info
 from robustcore._constraints import ConstraintError
-from robustcore._result import Aggregation, Ball, Optimum
+from robustcore._result import Aggregation, Ball, BindingBall, Optimum
 from robustcore._threads import get_num_threads, num_threads, set_num_threads
 from robustcore.mixing import ARC, MIXINGS, NNM, Bucketing, Clipping, Mixing
 from robustcore.rules import RULES, aggregate
@@ -50,6 +50,7 @@ from robustcore.rules.filter import CAF, caf
 from robustcore.rules.krum import Krum, MultiKrum, krum, krum_scores, multi_krum
 from robustcore.rules.mean import Mean, mean
 from robustcore.rules.medians import GeometricMedian, Medoid, geometric_median, medoid
+from robustcore.rules.minmax import MinMaxMEB, SafeMEB, minmax_meb, safe_meb
 from robustcore.rules.nearest import MoNNA, monna
 from robustcore.rules.variance import SMEA, smea
 
@@ -64,6 +65,7 @@ __all__ = [
     "SMEA",
     "Aggregation",
     "Ball",
+    "BindingBall",
     "BoxMidpoint",
     "Bucketing",
     "Budget",
@@ -78,12 +80,14 @@ __all__ = [
     "Mean",
     "Median",
     "Medoid",
+    "MinMaxMEB",
     "Mixing",
     "MoNNA",
     "MultiKrum",
     "Optimum",
     "Phocas",
     "Rule",
+    "SafeMEB",
     "SignMajority",
     "TrimmedMean",
     "__version__",
@@ -104,14 +108,16 @@ __all__ = [
     "meb_center",
     "median",
     "medoid",
-    "minimum_enclosing_ball",
     "minimum_diameter_subset",
+    "minimum_enclosing_ball",
+    "minmax_meb",
     "monna",
     "multi_krum",
     "num_threads",
     "pairwise_sqdist",
     "phocas",
     "rbtm",
+    "safe_meb",
     "set_num_threads",
     "sign_majority",
     "smea",

@@ -58,6 +58,24 @@ def enclose(
 ) -> tuple[float, float, NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], int] | None: ...
 def finite_points(points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]: ...
 def coordinates(D: NDArray[np.float64], stretch: NDArray[np.float64], reference: int) -> NDArray[np.float64]: ...
+
+MOST_POINTS: int
+
+def minmax_meb(
+    x: NDArray[np.float64],
+    t: int,
+    threads: int = 1,
+    steps: int = 0,
+    seconds: float = 0.0,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[
+    NDArray[np.float64],
+    float,
+    float,
+    list[tuple[NDArray[np.int64], float, float, NDArray[np.float64]]],
+    int,
+    int,
+]: ...
 def krum_scores(D: NDArray[np.float64], neighbors: int, divisor: float) -> NDArray[np.float64]: ...
 def select_lowest(keys: list[NDArray[np.float64]], m: int) -> NDArray[np.int64]: ...
 def bulyan_select(

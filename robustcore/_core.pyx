@@ -21,6 +21,7 @@ cdef extern from *:
     #include "nspace/diameter.hpp"
     #include "nspace/filter.hpp"
     #include "nspace/median.hpp"
+    #include "nspace/minmax.hpp"
     #include "nspace/mixing.hpp"
     #include "nspace/quadratic.hpp"
     #include "nspace/scores.hpp"
@@ -209,6 +210,23 @@ cdef extern from "nspace/quadratic.hpp" namespace "rc" nogil:
     Subset c_local_search "rc::local_search"(const Quadratic&, Team&) except +
     Largest c_largest_quadratic "rc::largest_quadratic"(
         const Quadratic&, const Budget&, Team&, double threshold) except +
+
+cdef extern from "nspace/minmax.hpp" namespace "rc" nogil:
+    const int64_t most_points
+    cppclass Binding "rc::MinMax::Binding":
+        Subset members
+        double radius
+        double share
+        vector[double] weights
+    cppclass MinMax:
+        vector[double] weights
+        double value
+        double bound
+        vector[Binding] balls
+        int64_t rounds
+        int64_t steps
+    MinMax c_minmax_meb "rc::minmax_meb"(
+        const double* x, int64_t n, int64_t k, int64_t t, const Budget&, Team&) except +
 
 cdef extern from "kernels.hpp" namespace "rc" nogil:
     void c_use_kernels "rc::use_kernels"(string) except +
@@ -791,6 +809,29 @@ def largest_quadratic(
         with nogil:
             found = c_largest_quadratic(q, budget, crew.team[0], threshold)
     return None if found.value == -np.inf else np.array(found.subset, np.int64), found.value, found.bound
+
+
+MOST_POINTS = most_points
+
+
+def minmax_meb(const double[:, ::1] x, Py_ssize_t t, int threads=1, int64_t steps=0, double seconds=0.0, progress=None):
+    """The point that minimises the largest distance in radii from the balls around n - t of the points x (n, k).
+
+    Its (n,) weights, what the largest is at most, what it is at least for any point, the binding balls (members, radius,
+    share, weights of the center), rounds and steps.
+    """
+    cdef Py_ssize_t n = x.shape[0], k = x.shape[1]
+    cdef Budget budget
+    cdef MinMax found
+    cdef _Crew crew = _Crew(threads, progress)
+    if not 0 <= 2 * t < n <= most_points or not k:
+        raise ValueError("0 <= 2t < n, no more points than there are bits for, and coordinates")
+    budget.steps, budget.seconds = steps, seconds
+    with crew:
+        with nogil:
+            found = c_minmax_meb(&x[0, 0], n, k, t, budget, crew.team[0])
+    balls = [(np.array(b.members, np.int64), b.radius, b.share, np.array(b.weights)) for b in found.balls]
+    return np.array(found.weights), found.value, found.bound, balls, found.rounds, found.steps
 
 
 cdef Quadratic quadratic(const double[:, ::1] G, const double[::1] h, Py_ssize_t t) except *:

@@ -151,9 +151,10 @@ class Geometry:
                 out = np.where(self.full < _core.VANISHING, np.sqrt(self.scaled(NEAR)) / NEAR, out)
         return out
 
-    def reach(self) -> tuple[int, float]:
-        """The vector that a majority is nearest to, and how far that reaches."""
-        reach = np.partition(self.vectors(self.distances), self.n // 2, axis=1)[:, self.n // 2]
+    def reach(self, count: int | None = None) -> tuple[int, float]:
+        """The vector that a majority, or ``count`` vectors, are nearest to (one is itself), and how far that reaches."""
+        last = self.n // 2 if count is None else count - 1
+        reach = np.partition(self.vectors(self.distances), last, axis=1)[:, last]
         center = int(reach.argmin())
         return center, float(reach[center])
 
@@ -183,6 +184,10 @@ class Geometry:
         rows = self.kept[: len(self.owner)]
         at = np.flatnonzero(self._updates.clients[rows] == client)
         return int(self.owner[at[0]]) if len(at) else None
+
+    def names(self) -> NDArray[np.int64]:
+        """(n,): who the vectors are: clients, or, once mixed, their own numbers."""
+        return self._updates.clients[self.kept[: self.n]] if self._mixed is None else np.arange(self.n)
 
     def only(self, vectors: NDArray[np.int64]) -> tuple[_core.Updates, NDArray[np.int64]]:
         """These vectors as rows for a pass, and the clients whose updates went into them."""

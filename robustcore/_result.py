@@ -12,6 +12,32 @@ if TYPE_CHECKING:
     from robustcore.rules._base import Rule
 
 
+@dataclass(frozen=True, eq=False)
+class BindingBall:
+    """The smallest ball around n - f vectors, one of those that decide where the result of `MinMaxMEB` is.
+
+    Attributes
+    ----------
+    members : (n - f,) int64
+        The clients in it (behind a mixing: the mixed vectors, counted from 0), in increasing order.
+    radius : float
+        In the unit of the updates.
+    share : float
+        The result is the sum of the centers times their shares.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> r = rc.MinMaxMEB(f=1).aggregate(np.array([[0.0], [1.0], [2.0], [9.0]]))
+    >>> [(ball.members.tolist(), round(ball.radius, 6)) for ball in r.optimum.balls]
+    [([0, 1, 2], 1.0), ([1, 2, 3], 4.0)]
+    """
+
+    members: NDArray[np.int64]
+    radius: float
+    share: float
+
+
 @dataclass(frozen=True)
 class Optimum:
     """What a rule that searches has found, and what is proved about it.
@@ -22,6 +48,8 @@ class Optimum:
         What the rule minimises, at its answer: the diameter for `MDA`, the variance for `SMEA`, c* for `MinMaxMEB`.
     bound : float
         No answer has less. Below ``value`` only where the search was stopped by its budget.
+    balls : tuple of BindingBall
+        For `MinMaxMEB`, the balls that decide; empty for the others.
 
     Examples
     --------
@@ -32,6 +60,7 @@ class Optimum:
 
     value: float
     bound: float
+    balls: tuple[BindingBall, ...] = field(default=(), repr=False)
 
     @property
     def exact(self) -> bool:

@@ -64,6 +64,7 @@ PARAMETERS = {
     "centered_clip": {"tau": 0.7, "iterations": 3},
     "caf": {},
     "meb_center": {},
+    "minmax_meb": {},
     "bulyan": {},
     "median": {},
     "trimmed_mean": {},

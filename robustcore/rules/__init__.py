@@ -19,13 +19,15 @@ from robustcore.rules.filter import CAF
 from robustcore.rules.krum import Krum, MultiKrum
 from robustcore.rules.mean import Mean
 from robustcore.rules.medians import GeometricMedian, Medoid
+from robustcore.rules.minmax import MinMaxMEB
 from robustcore.rules.nearest import MoNNA
 from robustcore.rules.variance import SMEA
 
 RULES: dict[str, type[Rule]] = {
     rule.name: rule
     for rule in (
-        *(Mean, Krum, MultiKrum, MDA, SMEA, MEBCenter, Bulyan, MoNNA, Medoid, GeometricMedian, CenteredClip, CAF),
+        *(Mean, Krum, MultiKrum, MDA, SMEA, MinMaxMEB, MEBCenter),
+        *(Bulyan, MoNNA, Medoid, GeometricMedian, CenteredClip, CAF),
         *(Median, TrimmedMean, Meamed, Phocas, BoxMidpoint, RBTM, SignMajority),
     )
 }

@@ -37,3 +37,18 @@ def minimum_enclosing_ball(P):
             if np.linalg.norm(P - found[0], axis=1).max() <= found[1] * (1 + 1e-12) + 1e-15:
                 best = found
     return best
+
+
+def candidates(X, f):
+    """(centers, radii) of the smallest balls around all n - f of the points."""
+    from robustcore import minimum_enclosing_ball  # held against the definition in tests/rules/test_ball.py
+
+    balls = [minimum_enclosing_ball(X[list(T)]) for T in combinations(range(len(X)), len(X) - f)]
+    return np.array([ball.center for ball in balls]), np.array([ball.radius for ball in balls])
+
+
+def meb_factor(X, f, y):
+    """The largest |y - c_T| / r_T over all n - f of the points: y is that-MEB valid, whoever is honest."""
+    centers, radii = candidates(np.asarray(X, float), f)
+    distances = np.linalg.norm(centers - y, axis=1)
+    return float(np.divide(distances, radii, out=np.where(distances > 0, np.inf, 0.0), where=radii > 0).max())

@@ -49,6 +49,7 @@ class Seen(NamedTuple):
     selected: list[int]
     scores: np.ndarray | None
     gap: float | None
+    optimum: rc.Optimum | None
     dtype: Any
     largest: float
 
@@ -176,6 +177,24 @@ def check_meb_center(seen, case):
     assert seen.is_near(seen.weights @ case.X, 1e-12)
 
 
+def check_minmax_meb(seen, case):
+    """It is as far from every ball as it says, and the balls that decide prove that no point is less far."""
+    y, optimum = seen.weights @ case.X, seen.optimum
+    assert seen.is_near(y, 1e-9)
+    assert optimum.exact
+    factor = balls.meb_factor(case.X, case.f, y)
+    if np.unique(case.X, axis=0, return_counts=True)[1].max() >= len(case.X) - case.f:
+        assert factor == pytest.approx(optimum.value, abs=1e-9)
+        return
+    assert factor <= optimum.value * (1 + 1e-9) + 1e-12
+    held = [rc.minimum_enclosing_ball(case.X[ball.members]) for ball in optimum.balls]
+    shares = np.array([ball.share for ball in optimum.balls])
+    centers, radii = np.array([ball.center for ball in held]), np.array([ball.radius for ball in held])
+    middle = shares @ centers
+    proved = shares @ ((centers - middle) ** 2).sum(axis=1) / (shares @ radii**2)
+    assert optimum.value <= np.sqrt(proved) * (1 + 1e-9) + 1e-12
+
+
 def check_columns(twin):
     def check(seen, case):
         assert seen.is_near(twin(case.exact, case.f))
@@ -237,6 +256,7 @@ RULES = {
     "centered_clip": Known(check_centered_clip, draw=steps),
     "caf": Known(check_caf),
     "meb_center": Known(check_meb_center),
+    "minmax_meb": Known(check_minmax_meb),
     "median": Known(check_columns(columnwise.median)),
     "trimmed_mean": Known(check_columns(columnwise.trimmed_mean)),
     "meamed": Known(check_columns(columnwise.meamed)),
@@ -287,6 +307,7 @@ def test_it_is_its_twin_at_every_scale_in_every_dtype(name, data):
         selected=r.selected.tolist(),
         scores=None if r.scores is None or abs(power) > 1000 else np.ldexp(r.scores, -power),
         gap=r.gap,
+        optimum=r.optimum,
         dtype=dtype,
         largest=max(1.0, np.abs(case.X).max()),
     )
