@@ -152,7 +152,7 @@ class Geometry:
         return out
 
     def reach(self, count: int | None = None) -> tuple[int, float]:
-        """The vector that a majority, or ``count`` vectors, are nearest to (one is itself), and how far that reaches."""
+        """The vector that a majority (or ``count``), itself among them, is nearest to, and how far that reaches."""
         last = self.n // 2 if count is None else count - 1
         reach = np.partition(self.vectors(self.distances), last, axis=1)[:, last]
         center = int(reach.argmin())

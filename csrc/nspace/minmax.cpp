@@ -14,8 +14,9 @@
 namespace rc {
 namespace {
 
-// A ball that y is farther from than from the others by less than this share is not looked for.
-constexpr double tolerance = 1e-11;
+// A ball that y is farther from than from the others by less than this share is not looked for, nor one that it is
+// nearer to than this share of its radius: all this is squared.
+constexpr double tolerance = 1e-11, least_value = 1e-22;
 // What rounding may have added to the value of a node, or taken from its bound.
 constexpr double slack = 1e-12;
 
@@ -391,26 +392,23 @@ class Search {
     hold(points_.subset(Oracle(points_, y_, 1).climb(allowance_).set));
     center_.start(0, held_[0].ball.center().data(), held_[0].ball.value());
     y_ = center_.center();
-    double upper = std::numeric_limits<double>::infinity();
     for (std::int64_t rounds = 1;; ++rounds) {
-      const double wanted = center_.value() * (1.0 + tolerance);
+      const double wanted = std::max(center_.value() * (1.0 + tolerance), least_value);
       Oracle oracle(points_, y_, team_.threads());
-      bool changed = false;
       if (!allowance_.is_spent()) {
         std::vector<Oracle::Local> locals{oracle.climb(allowance_)};
         for (std::int64_t s = 0; s < center_.size(); ++s)
           locals.push_back(oracle.climb(held_[center_.id(s)].members, allowance_));
+        bool changed = false;
         for (const Oracle::Local& local : locals)
           if (local.value > wanted) changed |= hold(points_.subset(local.set));
+        if (changed && solve()) continue;
       }
-      if (!changed) {
-        Incumbent best(wanted);
-        LeftOut left;
-        branch(oracle, oracle.root(), allowance_, best, left);
-        upper = std::max({wanted, best.value(), left.bound()});
-        if (!best.subset().empty() && !allowance_.is_spent()) changed = hold(best.subset());
-      }
-      if (!changed || !solve()) return answer(std::sqrt(upper), rounds);
+      Incumbent best(wanted);
+      LeftOut left;
+      branch(oracle, oracle.root(), allowance_, best, left);
+      if (!best.subset().empty() && !allowance_.is_spent() && hold(best.subset()) && solve()) continue;
+      return answer(std::sqrt(std::max({wanted, best.value(), left.bound()})), rounds);
     }
   }
 

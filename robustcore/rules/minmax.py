@@ -17,10 +17,11 @@ from robustcore._updates import OnMalformed
 from robustcore.rules._base import LinearRule, Mixings, Weights, face_of
 from robustcore.rules.medians import view_from_the_midst
 
-# A vector that is this many times farther away than the view shows (f at most are) is as good as infinitely far: from
-# every ball that holds it, y is one radius away to 1e-9. Farther ones are moved in to this, so that the digits of the
+# Up to f vectors may be this many times farther away than n - f of them reach. They are as good as infinitely far: from
+# every ball that holds one, whoever is close to the others is one radius away, to 1e-7. Without them, the digits of the
 # others stay.
-FARTHEST = 2.0**24
+FARTHEST = 2.0**26
+ROUNDING = 1e-9  # of c*
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +53,8 @@ class MinMaxMEB(LinearRule):
     Notes
     -----
     The minimiser is unique. c* is exact to a share of 1e-11 (`Aggregation.gap`), for the distances as the pass forms
-    them.
+    them. Updates more than 6e7 times farther away than n - f of them reach are left aside: wherever they are, c* is then
+    1 or more, to 1e-7.
 
     Cost: distances as for `Krum`; a search among subsets: exponential at worst, but only balls that may matter are
     looked at. 20 updates with f = 6 take 2 to 30 ms, 30 with f = 10 outliers less than 0.1 s; updates drawn at random
@@ -93,20 +95,24 @@ class MinMaxMEB(LinearRule):
         if len(equal):
             return _equal(geometry, f, int(equal[0]), len(equal))
         seen = view_from_the_midst(geometry, count=geometry.n - f)  # no radius is less than half of how far they reach
-        points = _core.coordinates(seen.D, np.minimum(seen.stretch * seen.beyond, FARTHEST), seen.reference)
+        reach = np.partition(geometry.distances[seen.reference, : geometry.n], geometry.n - f - 1)[geometry.n - f - 1]
+        near = np.flatnonzero(geometry.distances[seen.reference, : geometry.n] <= FARTHEST * reach)
+        aside = geometry.n - len(near)
+        points = _core.coordinates(
+            np.ascontiguousarray(seen.D[np.ix_(near, near)]), seen.stretch[near], int((near < seen.reference).sum())
+        )
         steps, seconds = as_budget(self.name, self.budget).limits
         shares, value, bound, balls, _, _ = _core.minmax_meb(
-            points, f, get_num_threads(), steps, seconds, geometry.progress
+            points, f - aside, get_num_threads(), steps, seconds, geometry.progress
         )
-        # The vectors that were moved in have their share of a way that is longer.
-        further = np.maximum(seen.stretch * seen.beyond / FARTHEST, 1.0)
-        weights = shares / further
-        weights[seen.reference] += 1.0 - weights.sum()
-        names = geometry.names()
+        weights = np.zeros(geometry.n)
+        weights[near] = shares
+        names = geometry.names()[near]
         decide = tuple(BindingBall(names[T], radius / seen.scale, share) for T, radius, share, _ in balls)
-        gap = value / bound - 1.0 if bound > 0.0 else 0.0
-        proved = gap < 1e-9
-        return Weights(weights, gap=gap, optimum=Optimum(bound if proved else value, bound, decide))
+        proved = value <= bound * (1.0 + ROUNDING) + ROUNDING
+        gap = value / bound - 1.0 if bound > ROUNDING else 0.0
+        value, bound = (max(c, 1.0) if aside else c for c in (bound if proved else value, bound))
+        return Weights(weights, gap=gap, optimum=Optimum(value, bound, decide))
 
 
 def _equal(geometry: Geometry, f: int, first: int, count: int) -> Weights:
