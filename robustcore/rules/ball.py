@@ -46,10 +46,10 @@ def _shares(found: _Found, n: int) -> Floats:
 
 def _around(seen: View, weights: Floats | None, progress: Progress) -> tuple[Floats, float, float]:
     """The weights of the vectors in the one-centre, the largest distance from it, and the gap."""
-    points = _core.coordinates(seen.D, seen.stretch * seen.beyond, seen.reference)
+    points, scale = seen.coordinates()
     found = enclose(points, weights, progress)
     assert found is not None  # what is farther away than float64 can say counts as LONGEST
-    return _shares(found, len(points)), found.value / seen.scale, found.gap
+    return _shares(found, len(points)), found.value / scale, found.gap
 
 
 def minimum_enclosing_ball(X: Any) -> Ball:

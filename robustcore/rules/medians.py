@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -42,6 +43,12 @@ class View:
     reference: int
     medoid: int
     scores: Floats
+
+    def coordinates(self) -> tuple[Floats, float]:
+        """The vectors in as few dimensions as they need, the reference in the origin, times a scale; and that scale."""
+        stretch = self.stretch * self.beyond
+        unit = math.ldexp(1.0, 1 - math.frexp(stretch.max())[1])  # the farthest stays where it is seen
+        return _core.coordinates(self.D, stretch * unit, self.reference), self.scale * unit
 
     def true(self, weights: Floats) -> Floats:
         """The weights, for vectors that are farther away than their stretch says."""

@@ -226,5 +226,7 @@ def test_center_of_all_updates():
     assert r.gap < 1e-12 and np.allclose(r.value, rc.minimum_enclosing_ball(X).center, atol=1e-12)
     X[3] = np.nan
     assert np.allclose(rc.meb_center(X), rc.minimum_enclosing_ball(np.delete(X, 3, axis=0)).center, atol=1e-12)
-    X[5, 0] = 1e200  # the farthest alone decides
-    assert rc.meb_center(X)[0] == pytest.approx(5e199, rel=1e-9)
+    for far in (1e200, 1e307):  # the farthest alone decides
+        X[5, 0] = far
+        assert rc.meb_center(X)[0] == pytest.approx(far / 2, rel=1e-9)
+        assert rc.minimum_enclosing_ball(X).radius == pytest.approx(far / 2, rel=1e-12)
