@@ -20,13 +20,14 @@ from robustcore import attacks, theory
 from robustcore._budget import Budget
 from robustcore._build import __version__, build_info
 from robustcore._constraints import ConstraintError
-from robustcore._result import Aggregation, Ball, BindingBall, Optimum
+from robustcore._result import Aggregation, Ball, BindingBall, CentroidBall, Optimum
 from robustcore._threads import get_num_threads, num_threads, set_num_threads
 from robustcore.mixing import ARC, MIXINGS, NNM, Bucketing, Clipping, Mixing
 from robustcore.rules import RULES, aggregate
 from robustcore.rules._base import Rule
 from robustcore.rules.ball import MEBCenter, meb_center, minimum_enclosing_ball, weighted_one_center
 from robustcore.rules.bulyan import Bulyan, bulyan
+from robustcore.rules.centroids import centroid_ball
 from robustcore.rules.clip import CenteredClip, centered_clip
 from robustcore.rules.columns import (
     RBTM,
@@ -71,6 +72,7 @@ __all__ = [
     "Budget",
     "Bulyan",
     "CenteredClip",
+    "CentroidBall",
     "Clipping",
     "ConstraintError",
     "GeometricMedian",
@@ -98,6 +100,7 @@ __all__ = [
     "bulyan",
     "caf",
     "centered_clip",
+    "centroid_ball",
     "geometric_median",
     "get_num_threads",
     "krum",

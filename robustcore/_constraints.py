@@ -35,6 +35,8 @@ class Inequality(NamedTuple):
 
 # More honest clients than Byzantine ones: what coordinate-wise rules need, and what must be left without an f.
 MAJORITY = Inequality("n > 2f", lambda n, f: n > 2 * f)
+# One honest client: where all that is asked is what n - f of the clients could say.
+SOMEBODY = Inequality("n > f", lambda n, f: n > f)
 # Two conventions of the Krum family (robustcore.rules.krum says what they count). A single client has nobody to
 # disagree with: for n = 1, f = 0 the classic convention has no neighbours to count, and the update is returned.
 KRUM_F = {

@@ -16,6 +16,7 @@ cdef extern from *:
     """
     #include <string>
     #include "kernels.hpp"
+    #include "nspace/centroids.hpp"
     #include "nspace/clip.hpp"
     #include "nspace/coordinates.hpp"
     #include "nspace/diameter.hpp"
@@ -227,6 +228,14 @@ cdef extern from "nspace/minmax.hpp" namespace "rc" nogil:
         int64_t steps
     MinMax c_minmax_meb "rc::minmax_meb"(
         const double* x, int64_t n, int64_t k, int64_t t, const Budget&, Team&) except +
+cdef extern from "nspace/centroids.hpp" namespace "rc" nogil:
+    cppclass CentroidBall:
+        vector[Subset] subsets
+        vector[double] shares
+        double radius
+        double gap
+    CentroidBall c_centroid_ball "rc::centroid_ball"(
+        const double* x, int64_t n, int64_t k, int64_t f, const Budget&, Team&) except +
 
 cdef extern from "kernels.hpp" namespace "rc" nogil:
     void c_use_kernels "rc::use_kernels"(string) except +
@@ -832,6 +841,24 @@ def minmax_meb(const double[:, ::1] x, Py_ssize_t t, int threads=1, int64_t step
             found = c_minmax_meb(&x[0, 0], n, k, t, budget, crew.team[0])
     balls = [(np.array(b.members, np.int64), b.radius, b.share, np.array(b.weights)) for b in found.balls]
     return np.array(found.weights), found.value, found.bound, balls, found.rounds, found.steps
+def centroid_ball(
+    const double[:, ::1] x, Py_ssize_t f, int threads=1, int64_t steps=0, double seconds=0.0, progress=None
+):
+    """The smallest ball around the centroids of all n - f of the points x (n, k).
+
+    (s, n - f) int64 subsets and (s,) shares, by which their centroids make its center; the radius and the gap, which is
+    larger than rounding only where ``steps`` or ``seconds`` (0: no limit) were not enough.
+    """
+    cdef CentroidBall found
+    cdef Budget budget
+    if not x.shape[1] or not 0 <= f < x.shape[0]:
+        raise ValueError("0 <= f < n")
+    budget.steps, budget.seconds = steps, seconds
+    cdef _Crew crew = _Crew(threads, progress)
+    with crew:
+        with nogil:
+            found = c_centroid_ball(&x[0, 0], x.shape[0], x.shape[1], f, budget, crew.team[0])
+    return np.array(found.subsets, np.int64), np.array(found.shares), found.radius, found.gap
 
 
 cdef Quadratic quadratic(const double[:, ::1] G, const double[::1] h, Py_ssize_t t) except *:

@@ -161,3 +161,49 @@ class Ball:
     weights: NDArray[np.float64] = field(repr=False)
     gap: float
     dropped: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class CentroidBall:
+    """A ball around the centroids of all subsets of n - f points, and the proof that no smaller one holds them.
+
+    The proof: `shares` are convex, and whatever the center, the largest distance squared of a centroid is at least the
+    sum of ``shares[j]`` times the squared distance of the centroid of ``subsets[j]`` from their combination, which is
+    where the center is. That no other centroid sticks out is what the search has proved.
+
+    Attributes
+    ----------
+    center
+        In the structure and dtype of one point: the combination of the points with `weights`, rounded once.
+    radius : float
+        The distance of the farthest centroid from that combination; where the search was stopped by its budget, a bound
+        on it.
+    weights : (n,) float64
+        Of the points in the center: not negative, summing to 1, at most 1 / (n - f).
+    subsets : (s, n - f) int64
+        The subsets whose centroids decide: those lie on the sphere, and the others might be missing. Each in increasing
+        order, all in lexicographic order.
+    shares : (s,) float64
+        Of their centroids in the center: positive, summing to 1.
+    gap : float
+        By what share, at most, the radius is above the smallest possible, with what rounding may have done.
+    dropped : dict of int to str
+        The points that are not finite, at most f: they are in no subset, and count against f.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> ball = rc.centroid_ball(np.array([[0.0], [0.0], [0.0], [1.0]]), f=1)
+    >>> ball.center, ball.radius, ball.gap < 1e-11  # between 0 and 1/3
+    (array([0.16666667]), 0.16666666666666666, True)
+    >>> ball.subsets.tolist(), ball.shares
+    ([[0, 1, 2], [1, 2, 3]], array([0.5, 0.5]))
+    """
+
+    center: Any = field(repr=False)
+    radius: float
+    weights: NDArray[np.float64] = field(repr=False)
+    subsets: NDArray[np.int64] = field(repr=False)
+    shares: NDArray[np.float64] = field(repr=False)
+    gap: float
+    dropped: dict[int, str] = field(default_factory=dict)

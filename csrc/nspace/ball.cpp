@@ -24,10 +24,6 @@ double in_lanes(std::int64_t k, Term&& term) {
   return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
-double dot(const double* a, const double* b, std::int64_t k) {
-  return in_lanes(k, [=](std::int64_t i) { return a[i] * b[i]; });
-}
-
 // Where at + along x + beyond x^2 becomes negative: the first such x >= from on the way up, or the first x <= from on the
 // way down to zero; infinite or negative if it does not.
 double crossing(double at, double along, double beyond, double from, bool up) {
@@ -44,6 +40,10 @@ double crossing(double at, double along, double beyond, double from, bool up) {
 }
 
 }  // namespace
+
+double dot(const double* a, const double* b, std::int64_t k) {
+  return in_lanes(k, [=](std::int64_t i) { return a[i] * b[i]; });
+}
 
 double square_distance(const double* a, const double* b, std::int64_t k) {
   return in_lanes(k, [=](std::int64_t i) { return (a[i] - b[i]) * (a[i] - b[i]); });

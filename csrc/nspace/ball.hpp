@@ -17,7 +17,8 @@
 
 namespace rc {
 
-// sum_k (a[k] - b[k])^2 in eight lanes.
+// sum_k a[k] b[k] and sum_k (a[k] - b[k])^2 in eight lanes.
+double dot(const double* a, const double* b, std::int64_t k);
 double square_distance(const double* a, const double* b, std::int64_t k);
 
 class OneCenter {

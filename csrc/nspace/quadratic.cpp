@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
 namespace rc {
 namespace {
@@ -136,7 +137,9 @@ class LocalSearch {
   double value_ = 0.0;
 };
 
-void search_locally(const Whole& whole, Team& team, Incumbent& best) {
+// take(value, local) for what each start leads to, as long as it says to go on.
+template <class Take>
+void search_locally(const Whole& whole, Take&& take) {
   constexpr std::int64_t most_starts = 64;
   std::vector<std::int32_t> starts(static_cast<std::size_t>(whole.n));
   std::iota(starts.begin(), starts.end(), 0);
@@ -147,10 +150,16 @@ void search_locally(const Whole& whole, Team& team, Incumbent& best) {
   std::stable_sort(starts.begin(), starts.end(), [&](auto i, auto j) { return weight[i] > weight[j]; });
   if (whole.n > most_starts) starts.resize(most_starts);
   LocalSearch local(whole);
-  for (const std::int32_t start : starts) {
-    best.offer(local.from(start), [&] { return local.subset(); });
+  for (const std::int32_t start : starts)
+    if (!take(local.from(start), local)) return;
+}
+
+void search_locally(const Whole& whole, Team& team, Incumbent& best) {
+  search_locally(whole, [&](double value, const LocalSearch& local) {
+    best.offer(value, [&] { return local.subset(); });
     team.ask(0.0);
-  }
+    return true;
+  });
 }
 
 // What is left to choose below a node: `left` of the candidates, the most promising first, where gain[k] is what
@@ -208,8 +217,14 @@ class Search {
     root_.gain = q_.h;
   }
 
-  // Nothing that is not known is worth more than the sum of all sizes.
-  Node root() const { return {std::ldexp(1.0, 51), nullptr, 0, Held()}; }
+  // Bounded by the sum of the t largest u.
+  Node root() const {
+    std::vector<double> u(q_.h);
+    for (std::int64_t i = 0; i < q_.n; ++i)
+      u[i] = std::accumulate(&falling_[i * q_.n], &falling_[i * q_.n] + (q_.t - 1), u[i]);
+    std::sort(u.begin(), u.end(), std::greater<>());
+    return {std::accumulate(u.begin(), u.begin() + q_.t, 0.0), nullptr, 0, Held()};
+  }
 
   void expand(Node& node, int worker, Incumbent& best, std::vector<Node>& children) {
     Scratch& mine = scratch_[worker];
@@ -461,17 +476,38 @@ Subset local_search(const Quadratic& q, Team& team) {
   return best.subset();
 }
 
+std::vector<Subset> local_maxima(const Quadratic& q, Allowance& allowance) {
+  const StandardArithmetic standard;
+  if (!q.t) return {{}};
+  const Whole whole(q);
+  std::vector<std::pair<double, Subset>> found;
+  search_locally(whole, [&](double value, const LocalSearch& local) {
+    found.emplace_back(-value, local.subset());
+    allowance.team().ask(0.0);
+    return allowance.step(0);
+  });
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  std::vector<Subset> maxima;
+  for (auto& [value, subset] : found) maxima.push_back(std::move(subset));
+  return maxima;
+}
+
 Largest largest_quadratic(const Quadratic& q, const Budget& budget, Team& team, double threshold) {
+  Allowance allowance(team, budget);
+  return largest_quadratic(q, allowance, threshold);
+}
+
+Largest largest_quadratic(const Quadratic& q, Allowance& allowance, double threshold) {
   const StandardArithmetic standard;
   const Whole whole(q);
   if (q.t == 0) return {{}, threshold < 0.0 ? 0.0 : -infinity, std::max(threshold, 0.0)};
   const double most = std::ldexp(1.0, 53);
   Incumbent best(threshold == -infinity ? threshold
                                         : std::clamp(std::floor(whole.in_units(threshold)), -most, most));
-  search_locally(whole, team, best);
-  Allowance allowance(team, budget);
+  search_locally(whole, allowance.team(), best);
   LeftOut left;
-  Search search(whole, team.threads());
+  Search search(whole, allowance.team().threads());
   branch(search, search.root(), allowance, best, left);
   Largest largest{best.subset(), -infinity, whole.bound_of(std::max(best.value(), left.bound()))};
   if (!largest.subset.empty()) largest.value = value_of(q, largest.subset);

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "../parallel.hpp"
 #include "subsets.hpp"
@@ -32,6 +33,9 @@ double value_of(const Quadratic& q, const Subset& T);
 // An exchange costs t (n - t) to find and 2n to make. Often the largest there is.
 Subset local_search(const Quadratic& q, Team& team);
 
+// All that these starts lead to, each once, the best first. A start is a step of the allowance; there is one at least.
+std::vector<Subset> local_maxima(const Quadratic& q, Allowance& allowance);
+
 struct Largest {
   Subset subset;  // empty if no subset is worth more than the threshold (or t is 0)
   double value;   // of the subset; -infinity where there is none
@@ -47,5 +51,8 @@ struct Largest {
 // for m candidates.
 Largest largest_quadratic(const Quadratic& q, const Budget& budget, Team& team,
                           double threshold = -std::numeric_limits<double>::infinity());
+
+// The same as one of several searches that share an allowance.
+Largest largest_quadratic(const Quadratic& q, Allowance& allowance, double threshold);
 
 }  // namespace rc

@@ -52,3 +52,8 @@ def meb_factor(X, f, y):
     centers, radii = candidates(np.asarray(X, float), f)
     distances = np.linalg.norm(centers - y, axis=1)
     return float(np.divide(distances, radii, out=np.where(distances > 0, np.inf, 0.0), where=radii > 0).max())
+
+
+def centroids(X, f):
+    """The centroids of all subsets of n - f points."""
+    return np.array([X[list(subset)].mean(axis=0) for subset in combinations(range(len(X)), len(X) - f)])
