@@ -37,3 +37,7 @@ def smea(X: np.ndarray, f: int) -> np.ndarray:
         return float(np.linalg.norm(part, 2))
 
     return X[list(min(combinations(range(len(X)), len(X) - f), key=variance))].mean(axis=0)
+
+
+def centroids(X: np.ndarray, f: int) -> np.ndarray:
+    return np.array([X[list(subset)].mean(axis=0) for subset in combinations(range(len(X)), len(X) - f)])

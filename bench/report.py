@@ -13,6 +13,7 @@ import numpy as np
 
 import robustcore as rc
 from bench.cases import CASES, CYCLES, SHAPES, THREADS, Case
+from bench.test_centroids import AGAINST_ALL, BALLS
 from bench.test_diameter import GROWN, SMALL, small
 from bench.test_rules import ATTACKED
 from bench.test_rules import CONTENDERS as RULES
@@ -20,7 +21,7 @@ from robustcore.attacks import ATTACKS
 
 UNIT = "numpy mean(X, axis=0)"
 PASS = "robustcore pairwise_sqdist"
-SEARCHES = ("search", GROWN, *(small(n, f) for n, f in SMALL))
+SEARCHES = ("search", GROWN, *(small(n, f) for n, f in SMALL), BALLS, AGAINST_ALL)
 OVER_PASS = "over_the_pass_at_50_x_1e5_float32"
 NEEDED = (
     {(str(case), name) for case in CASES for name in (UNIT, PASS, "robustcore multi_krum", "read")}
@@ -192,7 +193,9 @@ out; of far ones, rules that need their directions read once more, in float64):
 
 In milliseconds. `search`: `minimum_diameter_subset` on distances at hand, to the end. n-regular: distances that are 1
 between neighbours in a random regular graph and 0 elsewhere, at the smallest f for which 0 is enough, or one below it.
-The others go from the data to the aggregate; the naive ones and byzfl try all subsets.
+Small ones go from the data to the aggregate; the naive ones and byzfl try all subsets. `ball of all centroids`: the
+search of `centroid_ball` on coordinates at hand, standard normal points, in some cases with as many at three times the
+distance; and from the data, against `minimum_enclosing_ball` of all centroids, one by one.
 
 {searches}
 
