@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <functional>
 #include <iterator>
 #include <limits>
@@ -65,7 +66,7 @@ class Search {
   }
 
  private:
-  const double* sum_of(std::int64_t id) const { return &sums_[id * k_]; }
+  const double* sum_of(std::int64_t id) const { return sums_[id].data(); }
   double square(std::int64_t id) const { return square_distance(sum_of(id), y_.data(), k_); }
   Quadratic form() const { return {G_.data(), h_.data(), n_, r_}; }
 
@@ -94,12 +95,12 @@ class Search {
   bool add_to_pool(const std::vector<Subset>& subsets, double threshold) {
     const std::size_t before = pool_.size();
     for (const Subset& subset : subsets) {
-      sums_.resize((pool_.size() + 1) * k_, 0.0);
-      double* sum = &sums_[pool_.size() * k_];
-      std::fill(sum, sum + k_, 0.0);
+      std::vector<double> sum(static_cast<std::size_t>(k_), 0.0);
       for (const std::int32_t i : subset)
         for (std::int64_t j = 0; j < k_; ++j) sum[j] += x_[i * k_ + j];
-      if (square_distance(sum, y_.data(), k_) > threshold) pool_.push_back(subset);
+      if (!(square_distance(sum.data(), y_.data(), k_) > threshold)) continue;
+      pool_.push_back(subset);
+      sums_.push_back(std::move(sum));
     }
     return pool_.size() > before;
   }
@@ -164,7 +165,7 @@ class Search {
   OneCenter solver_;
   std::vector<double> y_, g_, G_, h_;
   std::vector<Subset> pool_;  // those that have stuck out, by id
-  std::vector<double> sums_;  // and their sums
+  std::deque<std::vector<double>> sums_;  // and their sums, which stay where they are
   CentroidBall best_{{}, {}, 0.0, 0.0};
 };
 

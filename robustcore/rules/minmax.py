@@ -53,8 +53,8 @@ class MinMaxMEB(LinearRule):
     Notes
     -----
     The minimiser is unique. c* is exact to a share of 1e-11 (`Aggregation.gap`), for the distances as the pass forms
-    them. Updates more than 6e7 times farther away than n - f of them reach are left aside: wherever they are, c* is then
-    1 or more, to 1e-7.
+    them. Updates more than 6e7 times farther away than n - f of them reach are left aside: wherever they are, c* is
+    then at least 1, to 1e-7.
 
     Cost: distances as for `Krum`; a search among subsets: exponential at worst, but only balls that may matter are
     looked at. 20 updates with f = 6 take 2 to 30 ms, 30 with f = 10 outliers less than 0.1 s; updates drawn at random
@@ -95,8 +95,9 @@ class MinMaxMEB(LinearRule):
         if len(equal):
             return _equal(geometry, f, int(equal[0]), len(equal))
         seen = view_from_the_midst(geometry, count=geometry.n - f)  # no radius is less than half of how far they reach
-        reach = np.partition(geometry.distances[seen.reference, : geometry.n], geometry.n - f - 1)[geometry.n - f - 1]
-        near = np.flatnonzero(geometry.distances[seen.reference, : geometry.n] <= FARTHEST * reach)
+        distances = geometry.vectors(geometry.distances)[seen.reference]
+        reach = float(np.partition(distances, geometry.n - f - 1)[geometry.n - f - 1])
+        near = np.flatnonzero(distances <= FARTHEST * reach)
         aside = geometry.n - len(near)
         points = _core.coordinates(
             np.ascontiguousarray(seen.D[np.ix_(near, near)]), seen.stretch[near], int((near < seen.reference).sum())
