@@ -82,6 +82,11 @@ def commands() -> None:
     "--smoothing", type=float, help=f"{_rules_with('smoothing')}: distances below count as squares; 0 by default."
 )
 @click.option(
+    "--budget",
+    type=float,
+    help=f"{_rules_with('budget')}: seconds for the search; then the best found, and what is proved of it.",
+)
+@click.option(
     "--mixing",
     multiple=True,
     metavar="NAME[:KEY=NUMBER,...]",
@@ -223,13 +228,16 @@ def _bar() -> Iterator[Callable[[float], None]]:
 
 def _facts(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | None) -> dict[str, Any]:
     chosen = set(result.selected.tolist())
-    parameters = {key: value for key, value in vars(result.rule).items() if key not in ("mixing", "center")}
+    parameters = {key: value for key, value in vars(result.rule).items() if key not in ("mixing", "center", "budget")}
+    if budget := getattr(result.rule, "budget", None):
+        parameters["budget"] = budget.seconds
     return {
         "rule": {"name": result.rule.name, **parameters},
         "mixing": [repr(mixing) for mixing in result.rule.mixings],
         "n": len(updates),
         "guarantee": result.guarantee,
         "gap": result.gap,
+        "optimum": None if result.optimum is None else {"value": result.optimum.value, "bound": result.optimum.bound},
         "output": None if output is None else os.fspath(output),
         "clients": [
             {
@@ -267,10 +275,12 @@ def _print(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | Non
     console.print(table)
     if result.guarantee is not None:
         console.print(f"guarantee: |aggregate - honest mean|^2 <= {result.guarantee:.4g} x honest variance")
+    if result.optimum is not None:
+        proved = "the smallest" if result.optimum.exact else f"none is below {result.optimum.bound:.6g}"
+        console.print(f"{result.rule.minimised}: {result.optimum.value:.6g}; proved: {proved}", highlight=False)
     if result.gap is not None:
-        console.print(
-            f"gap: the sum of distances is within {result.gap:.2g} of its minimum (a share of the smaller half)"
-        )
+        share = " (a share of the smaller half)" if result.rule.name == "geometric_median" else ""
+        console.print(f"gap: {result.rule.minimised} is within {result.gap:.2g} of its minimum{share}")
     if output is not None:
         console.print(f"written: {output}", highlight=False, markup=False)
 

@@ -53,6 +53,7 @@ class Rule(_Tolerant, ABC):
     mixing: Mixings = field(default=(), kw_only=True)
     name: ClassVar[str]
     needs: ClassVar[Inequality] = MAJORITY  # of n and f
+    minimised: ClassVar[str] = ""  # what `Aggregation.gap` and `Aggregation.optimum` are about, where there is one
 
     def __post_init__(self) -> None:
         own_count(self, "f", optional=hasattr(type(self), "f"))  # which a default makes it

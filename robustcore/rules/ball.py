@@ -235,6 +235,7 @@ class MEBCenter(LinearRule):
 
     f: int | None = None
     name: ClassVar[str] = "meb_center"
+    minimised: ClassVar[str] = "the radius"
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         weights, _, gap = _around(view_from_the_midst(geometry), None, geometry.progress)

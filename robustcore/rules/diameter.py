@@ -70,6 +70,7 @@ class MDA(LinearRule):
     _: KW_ONLY
     budget: Budget | float | None = None
     name: ClassVar[str] = "mda"
+    minimised: ClassVar[str] = "the diameter"
 
     def __post_init__(self) -> None:
         super().__post_init__()

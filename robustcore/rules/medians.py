@@ -191,6 +191,7 @@ class GeometricMedian(LinearRule):
     _: KW_ONLY
     smoothing: float = 0.0
     name: ClassVar[str] = "geometric_median"
+    minimised: ClassVar[str] = "the sum of distances"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -80,6 +80,7 @@ class MinMaxMEB(LinearRule):
     _: KW_ONLY
     budget: Budget | float | None = None
     name: ClassVar[str] = "minmax_meb"
+    minimised: ClassVar[str] = "c*"
 
     def __post_init__(self) -> None:
         super().__post_init__()

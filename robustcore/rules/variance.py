@@ -68,6 +68,7 @@ class SMEA(LinearRule):
     _: KW_ONLY
     budget: Budget | float | None = None
     name: ClassVar[str] = "smea"
+    minimised: ClassVar[str] = "the largest variance"
 
     def __post_init__(self) -> None:
         super().__post_init__()
