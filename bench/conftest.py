@@ -19,6 +19,7 @@ NEIGHBOURS = pytest.StashKey[Neighbours]()
 
 def pytest_addoption(parser):
     parser.addoption("--patience", type=float, default=60, help="seconds to wait, in all, for a busy machine to rest")
+    parser.addoption("--with-python", action="append", default=[], help="an interpreter that has peers of test_ball.py")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -54,7 +55,7 @@ def cycle():
     """Which turn this is; `pytest_generate_tests` says."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def measured(pytestconfig):
     return pytestconfig.stash[MEASURED]
 

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 import robustcore as rc
+from bench import test_ball
 from bench.cases import CASES, CYCLES, SHAPES, THREADS, Case
+from bench.peers_balls import MEMORY
+from bench.peers_balls import NAMES as PEERS
 from bench.test_centroids import AGAINST_ALL, BALLS
 from bench.test_diameter import GROWN, SMALL, small
 from bench.test_rules import ATTACKED
@@ -46,6 +49,7 @@ class Measured:
     def __init__(self) -> None:
         self.values: dict[tuple[str, str], float] = {}
         self.threads: dict[str, int] = {}
+        self.versions: dict[str, str] = {}  # of peers in other interpreters
 
     def note(self, group: str, name: str, value: float, threads: int | None = None) -> None:
         self.values[group, name] = min(value, self.values.get((group, name), np.inf))
@@ -64,7 +68,7 @@ def facts(measured: Measured, others: float | None) -> dict[str, Any]:
     rates = {"float32": single, "float64": max(1 / values["limits", "multiply-add float64"], single / 2)}
     return {
         "machine": machine(),
-        "versions": versions(),
+        "versions": versions() | {name: measured.versions.get(name, "absent") for name in PEERS},
         "cycles": CYCLES,
         "share_of_other_processes": None if others is None else rounded(others),
         "limits": {
@@ -90,6 +94,14 @@ def facts(measured: Measured, others: float | None) -> dict[str, Any]:
         "search_seconds": {
             group: {name: rounded(value) for (own, name), value in values.items() if own == group}
             for group in dict.fromkeys(own for own, _ in values if own in SEARCHES)
+        },
+        "balls": {
+            case: {
+                name: None if np.isinf(value) else rounded(value)
+                for (group, name), value in values.items()
+                if group == test_ball.GROUP + case
+            }
+            for case in (*test_ball.CASES, *test_ball.TINY, test_ball.WEIGHTED, *test_ball.WIDE)
         },
         "front_door": {
             "layers_over_array": rounded(values["front door", "layers"] / values["front door", "array"]),
@@ -199,6 +211,18 @@ distance; and from the data, against `minimum_enclosing_ball` of all centroids, 
 
 {searches}
 
+## Enclosing balls
+
+In milliseconds, float64; inf where one call takes more than {patience:.0f} seconds or {memory} GiB. The others run each
+in a process of its own, on one thread. Gap: how far our radius may be above the smallest, at most. With weights:
+`weighted_one_center`.
+
+{balls}
+
+50 points far apart, against `pairwise_sqdist` of the same array in milliseconds:
+
+{balls_over_pass}
+
 ## The distances pass against the machine
 
 {limit}
@@ -242,6 +266,10 @@ def markdown(facts: dict[str, Any]) -> str:
             table([group, "ms"], [[name, f"{1e3 * value:.3g}"] for name, value in values.items()])
             for group, values in facts["search_seconds"].items()
         ),
+        balls=_balls(facts["balls"]),
+        patience=test_ball.PATIENCE,
+        memory=MEMORY >> 30,
+        balls_over_pass=_balls_over_pass(facts["balls"]),
         over_pass=table(["rule", "over the pass"], [[k, f"{v:.2f}"] for k, v in facts[OVER_PASS].items()]),
         limit=_limit(facts),
         slowest=min(reads) / 1e9,
@@ -252,6 +280,37 @@ def markdown(facts: dict[str, Any]) -> str:
         gemm64=limits["gemm_float64_multiply_adds_per_second"] / 1e9,
         door=_door(facts["front_door"]),
     )
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "inf" if seconds is None else f"{1e3 * seconds:.3g}"
+
+
+def _balls(balls: dict[str, dict[str, float | None]]) -> str:
+    rows = []
+    for case in (*test_ball.CASES, *test_ball.TINY, test_ball.WEIGHTED):
+        found = balls[case]
+        ours = found.get(test_ball.OURS)
+        theirs = [found[name] for name in PEERS if found.get(name)]
+        rows.append(
+            [
+                case,
+                "-" if ours is None else _milliseconds(ours),
+                f"{found[test_ball.GAP]:.0e}" if test_ball.GAP in found else "-",
+                *("-" if name not in found else _milliseconds(found[name]) for name in PEERS),
+                _brief(min(theirs) / ours if theirs and ours else None),
+            ]
+        )
+    return table(["ball", test_ball.OURS, "gap", *PEERS, "fastest / robustcore"], rows)
+
+
+def _balls_over_pass(balls: dict[str, dict[str, float | None]]) -> str:
+    rows = []
+    for case in test_ball.WIDE:
+        own, ball = balls[case].get("pass"), balls[case].get("ball")
+        if own and ball:
+            rows.append([case, f"{1e3 * own:.3g}", f"{1e3 * ball:.3g}", f"{ball / own:.2f}"])
+    return table(["", "pass", "ball", "over the pass"], rows)
 
 
 def _door(door: dict[str, float]) -> str:
