@@ -1,10 +1,11 @@
-// The point of a run of points that is farthest from a center; part of kernels.cpp.
+// The points of a run of points that are farthest from a center; part of kernels.cpp.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
 #include "kernels.hpp"
+#include "simd.hpp"
 
 // NOLINTBEGIN: as in simd.hpp
 namespace rc {
@@ -28,30 +29,68 @@ void squares_of_few(const T* points, int count, const Frame& frame, double* squa
   }
 }
 
+// k >= 8. The last numbers, fewer than eight, come with those before them, which are multiplied by zero.
 template <class T>
 void squares_of_many(const T* points, int count, int k, const Frame& frame, double* squares) {
-  const double *origin = frame.origin, *center = frame.center, scale = frame.scale;
+  constexpr int vectors = 8 / F64::lanes;
+  const double *origin = frame.origin, *center = frame.center;
+  const F64 scale = F64::fill(frame.scale);
+  const int last = k - 8, left = k % 8;
+  double last_ones[8];
+  for (int l = 0; l < 8; ++l) last_ones[l] = l < 8 - left ? 0.0 : 1.0;
   for (int i = 0; i < count; ++i) {
     const T* point = points + static_cast<std::int64_t>(i) * k;
-    double lane[8] = {};
-    const auto add = [&](int j, int l) {
-      const double t = (static_cast<double>(point[j]) - origin[j]) * scale - center[j];
-      lane[l] += t * t;
-    };
-    int j = 0;
-    for (; j + 8 <= k; j += 8)
-      for (int l = 0; l < 8; ++l) add(j + l, l);
-    for (int l = 0; j < k; ++j, ++l) add(j, l);
+    alignas(64) double lane[8];
+    for (int v = 0; v < vectors; ++v) {
+      const int l = v * F64::lanes;
+      const auto from_center = [&](int j) {
+        return (F64::load(point + j) - F64::load(origin + j)) * scale - F64::load(center + j);
+      };
+      F64 t = from_center(l), sum = t * t;
+      for (int j = l + 8; j <= last + l; j += 8) {
+        t = from_center(j);
+        sum = sum + t * t;
+      }
+      if (left) {
+        t = from_center(last + l) * F64::load(last_ones + l);
+        sum = sum + t * t;
+      }
+      sum.store(lane + l);
+    }
     squares[i] = ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
   }
 }
 
+// Those of squares[0 .. count-1] that belong among the farthest join them, a heap whose top is the nearest.
+inline void keep(const double* squares, int count, std::int64_t first, double least, Farthest& far) {
+  const auto farther = [](const Farthest::Point& a, const Farthest::Point& b) { return a.square > b.square; };
+  Farthest::Point* points = far.points;
+  for (int i = 0; i < count; ++i) {
+    double square = squares[i];
+    if (square > least && (far.count < Farthest::most || square > points[0].square)) {
+      if (far.count == Farthest::most) {
+        std::pop_heap(points, points + far.count, farther);
+        std::swap(square, points[far.count - 1].square);
+      } else {
+        points[far.count++].square = square;
+        square = -1.0;
+      }
+      points[far.count - 1].index = first + i;
+      std::push_heap(points, points + far.count, farther);
+    }
+    if (square > far.rest) far.rest = square;
+  }
+}
+
 template <class T>
-Farthest farthest(const T* points, std::int64_t count, int k, const Frame& frame, const double* weights) {
+Farthest farthest(const T* points, std::int64_t count, int k, const Frame& frame, const double* weights, double least) {
   constexpr int panel = 128;
   alignas(64) double squares[panel];
-  Farthest best{-1.0, 0, true};
+  Farthest far;
+  far.count = 0;
+  far.rest = -1.0;
   double finite = 0.0;
+  const F64 zero = F64::fill(0.0);
   for (std::int64_t first = 0; first < count; first += panel) {
     const int part = static_cast<int>(std::min<std::int64_t>(panel, count - first));
     const T* from = points + first * k;
@@ -67,22 +106,27 @@ Farthest farthest(const T* points, std::int64_t count, int k, const Frame& frame
     }
     if (weights)
       for (int i = 0; i < part; ++i) squares[i] *= weights[first + i];
-    double lanes[8] = {-1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0}, checks[8] = {};
     for (int i = part; i < panel; ++i) squares[i] = -1.0;
-    for (int i = 0; i < panel; i += 8)
-      for (int l = 0; l < 8; ++l) {
-        lanes[l] = squares[i + l] > lanes[l] ? squares[i + l] : lanes[l];
-        checks[l] += squares[i + l] * 0.0;
+    double lanes[8], checks[8];
+    for (int l = 0; l < 8; l += F64::lanes) {
+      F64 most = F64::load(squares + l), check = most * zero;
+      for (int i = l + 8; i < panel; i += 8) {
+        const F64 square = F64::load(squares + i);
+        most = max(square, most);
+        check = check + square * zero;
       }
+      most.store(lanes + l);
+      check.store(checks + l);
+    }
     for (int l = 0; l < 8; ++l) finite += checks[l];
     const double largest = *std::max_element(lanes, lanes + 8);
-    if (largest > best.square) {
-      best.square = largest;
-      best.index = first + (std::find(squares, squares + part, largest) - squares);
-    }
+    if (largest > (far.count == Farthest::most ? far.points[0].square : least))
+      keep(squares, part, first, least, far);
+    else
+      far.rest = std::max(far.rest, largest);
   }
-  best.finite = finite == 0.0;
-  return best;
+  far.finite = finite == 0.0;
+  return far;
 }
 
 }  // namespace

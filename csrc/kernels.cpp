@@ -220,11 +220,13 @@ bool columns_f64(const double* const* rows, int n, int count, Columnwise rule, i
 
 // ---- farthest (farthest_kernels.hpp) ---------------------------------------------------------------------------
 
-Farthest farthest_f32(const float* points, std::int64_t count, int k, const Frame& frame, const double* weights) {
-  return farthest<float>(points, count, k, frame, weights);
+Farthest farthest_f32(const float* points, std::int64_t count, int k, const Frame& frame, const double* weights,
+                      double least) {
+  return farthest<float>(points, count, k, frame, weights, least);
 }
-Farthest farthest_f64(const double* points, std::int64_t count, int k, const Frame& frame, const double* weights) {
-  return farthest<double>(points, count, k, frame, weights);
+Farthest farthest_f64(const double* points, std::int64_t count, int k, const Frame& frame, const double* weights,
+                      double least) {
+  return farthest<double>(points, count, k, frame, weights, least);
 }
 
 // ---- the half-width formats ----------------------------------------------------------------------------------

@@ -46,9 +46,16 @@ struct Frame {
   const double* center;
 };
 
+// The points of a run that are farthest from the center.
 struct Farthest {
-  double square;       // weight * |(p - origin) scale - center|^2
-  std::int64_t index;  // of the first point that has it
+  static constexpr int most = 16;
+  struct Point {
+    double square;  // weight * |(p - origin) scale - center|^2
+    std::int64_t index;
+  };
+  int count;
+  Point points[most];  // in no order
+  double rest;         // no other square is larger
   bool finite;         // whether all squares are
 };
 
@@ -78,9 +85,12 @@ struct Kernels {
   bool (*columns_f64)(const double* const* rows, int n, int columns, Columnwise rule, int f,
                       std::span<const Comparator> network, double* table, double* out);
 
-  // The farthest of `count` points of k numbers each, one behind the other; without weights, each has 1.
-  Farthest (*farthest_f32)(const float* points, std::int64_t count, int k, const Frame& frame, const double* weights);
-  Farthest (*farthest_f64)(const double* points, std::int64_t count, int k, const Frame& frame, const double* weights);
+  // Of `count` points of k numbers each, one behind the other, the farthest whose squares are beyond `least`; without
+  // weights, each has 1.
+  Farthest (*farthest_f32)(const float* points, std::int64_t count, int k, const Frame& frame, const double* weights,
+                           double least);
+  Farthest (*farthest_f64)(const double* points, std::int64_t count, int k, const Frame& frame, const double* weights,
+                           double least);
 
   // Widening on the way in, exact; rounding to nearest even on the way out, once.
   void (*widen_f16)(const std::uint16_t* in, int columns, float* out);

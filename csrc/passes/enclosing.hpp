@@ -1,11 +1,12 @@
 // The weighted one-centre of many points, and with equal weights their smallest enclosing ball, exactly.
 //
-// A pass finds, in each chunk of the points, the one that is farthest from where the center is; those that stick out join
-// the few that the ball has been solved for (nspace/ball.hpp), and again, until none sticks out. The answer proves itself:
-// the support alone needs a ball as large as `bound`, and all points are within `value`.
+// A pass finds, in each chunk of the points, the few that are farthest from where the center is. The ball is solved for
+// these (nspace/ball.hpp), and again, until no point sticks out: because a pass has found none, or because those that were
+// not among the farthest of the last pass cannot, as near as they were and as little as the center has moved since. The
+// answer proves itself: the support alone needs a ball as large as `bound`, and all points are within `value`.
 //
-// A pass reads n * k numbers, for 3 n k operations; three to six passes suffice as a rule, because each brings up to 64
-// points from different places. The exact solver takes O(k s) for each point that joins or leaves s others.
+// A pass reads n * k numbers, for 3 n k operations; one or two suffice as a rule. The first starts from the ball around
+// every 32nd point, found in the same way. The exact solver takes O(k s) for each point that joins or leaves s others.
 #pragma once
 
 #include <cstdint>

@@ -57,6 +57,24 @@ def test_it_proves_itself_on_every_kind_of_points(kind, d):
             assert_is_the_ball(kinds(rng, n, d)[kind])
 
 
+@pytest.mark.parametrize("kind", kinds(np.random.default_rng(0), 1, 1))
+@pytest.mark.parametrize("d", [1, 2, 3, 12])
+def test_many_points(kind, d):
+    """More than the core looks at at once: it starts from every 32nd of them."""
+    rng = np.random.default_rng(d)
+    X = kinds(rng, 10_000, d)[kind]
+    norms = np.linalg.norm(X - X.mean(axis=0), axis=1)
+    assert_is_the_ball(X)
+    assert_is_the_ball(X[np.argsort(norms)])
+    assert_is_the_ball(X.astype(np.float32) if kind not in ("1e150", "1e-150", "24 decades") else X[:5000])
+    X[::32] = X[0]
+    assert_is_the_ball(X)
+    X[::32] = X[norms.argmin()]
+    assert_is_the_ball(X)
+    for spread in (0.5, 3, 12) if kind != "24 decades" else (3,):
+        assert_is_the_ball(X, 1e-12, 10.0 ** rng.uniform(-spread / 2, spread / 2, len(X)))
+
+
 @settings(max_examples=200)
 @given(st.integers(1, 7), st.integers(1, 3), st.integers(0, 2**32), st.booleans())
 def test_it_is_the_smallest_of_all_circumspheres(n, d, seed, lattice):
@@ -123,12 +141,17 @@ def test_points_that_are_not_finite_are_left_out_while_they_are_few(shape):
     assert ball.radius == whole.radius and ball.dropped == dict.fromkeys([1, 4, 5], "not finite")
     assert (ball.weights[[1, 4, 5]] == 0).all() and not set(ball.support) & {1, 4, 5}
     assert rc.weighted_one_center(X, np.ones(7)).radius == pytest.approx(whole.radius, rel=1e-14)
+    many = np.random.default_rng(1).normal(size=(5000, 2))
+    whole = rc.minimum_enclosing_ball(many)
+    for i in (32, 33):  # whether among those it starts from or not
+        ball = rc.minimum_enclosing_ball(np.insert(many, i, np.inf, axis=0))
+        assert ball.radius == pytest.approx(whole.radius, rel=1e-15) and list(ball.dropped) == [i]
     X[0] = np.nan
     with pytest.raises(rc.ConstraintError, match="4 of 7 updates cannot be used, more than a minority of 7"):
         rc.minimum_enclosing_ball(X)
 
 
-@pytest.mark.parametrize("shape", [(100_003, 2), (30_011, 9), (2000, 40), (12, 20_000)])
+@pytest.mark.parametrize("shape", [(600_011, 2), (120_011, 9), (30_011, 40), (12, 20_000)])
 def test_same_bits_for_every_number_of_threads_and_instruction_set(shape, on_every_isa):
     X = np.random.default_rng(0).normal(size=shape)
 
