@@ -48,6 +48,7 @@ struct Updates {
   const double* mixing = nullptr;
   std::int64_t sources = 0;
   bool relative = false;
+  bool widened = false;  // whether all strips are float64, whatever the rows are
 };
 
 // Where one segment of the result goes: C-contiguous, native byte order, the dtype of its segment.

@@ -88,6 +88,7 @@ cdef extern from "view.hpp" namespace "rc" nogil:
         const double* mixing
         int64_t sources
         cbool relative
+        cbool widened
 
 cdef extern from "parallel.hpp" namespace "rc" nogil:
     void watch_forks()
@@ -411,14 +412,19 @@ cdef class Updates:
         out.view.relative = relative
         return out
 
-    def sqdist(self, int threads, progress=None):
-        """(n, n) float64: squared distances; NaN in the row and column of each row that is not finite."""
+    def sqdist(self, int threads, progress=None, cbool exact=False):
+        """(n, n) float64: squared distances; NaN in the row and column of each row that is not finite.
+
+        With ``exact`` they are formed in float64 from float32 rows too.
+        """
         out = np.empty((self.view.n, self.view.n))
         cdef double[:, ::1] D = out
+        cdef View view = self.view
+        view.widened = exact
         cdef _Crew crew = _Crew(threads, progress)
         with crew:
             with nogil:
-                c_sqdist(self.view, crew.team[0], &D[0, 0])
+                c_sqdist(view, crew.team[0], &D[0, 0])
         return out
 
     def sqdist_scaled(self, out, double scale, int threads, progress=None):

@@ -46,15 +46,24 @@ class Geometry:
         How many clients there are, and who of them was dropped why.
     owner : (clients left,) int64
         The vector that each finite row went into.
+    is_exact : bool
+        Whether the distances were formed in float64.
     """
 
-    def __init__(self, updates: Updates, extra: Sequence[list[Any] | None] = (), progress: Progress = None):
+    def __init__(
+        self,
+        updates: Updates,
+        extra: Sequence[list[Any] | None] = (),
+        progress: Progress = None,
+        exact: bool = False,
+    ):
         self._updates = updates
         self.core = updates.core if not extra else _core.Updates([*updates.rows, *extra], updates.names)
         self.is_wide = updates.is_wide
         self.progress = progress
         self.total, self.dropped = updates.n, updates.dropped
-        self.full = self.core.sqdist(get_num_threads(), progress)
+        self.is_exact = exact or self.is_wide
+        self.full = self.core.sqdist(get_num_threads(), progress, exact)
         self.kept = np.arange(self.core.n)  # the rows of core that the points are, before any mixing
         if np.isnan(self.full.trace()):
             good = ~np.isnan(self.full.diagonal())
@@ -114,7 +123,7 @@ class Geometry:
         """
         distances = self.distances[center]
         far = distances > MOST_SPREAD * radius
-        if radius == 0.0 or (not far.any() and (self.is_wide or not exact)):
+        if radius == 0.0 or (not far.any() and (self.is_exact or not exact)):
             return self, np.ones(len(distances)), 1.0
         least = 1.0 if self._mixed is None else np.abs(self._mixed).min(initial=1.0, where=self._mixed != 0.0)
         needed = math.frexp(min(distances.max(), LONGEST))[1] - math.frexp(radius)[1] - math.frexp(least)[1]

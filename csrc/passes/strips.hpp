@@ -181,7 +181,7 @@ class RowReader {
     const Segment* found = nullptr;
     for_each_piece(updates_, begin, begin + 1, [&](const Segment& s, auto...) { found = &s; });
     if (found->begin + found->length < begin + strip_columns) return nullptr;
-    if (found->dtype != Dtype::f32 && found->dtype != Dtype::f64) return nullptr;
+    if (found->dtype != Dtype::f64 && (found->dtype != Dtype::f32 || updates_.widened)) return nullptr;
     for (std::int64_t i = 0; i < count; ++i) {
       const Row& row = found->rows[rows[i]];
       if (!row.data) continue;
@@ -193,7 +193,7 @@ class RowReader {
 
   Strips gathered(const std::int64_t* rows, std::int64_t count, std::int64_t begin) {
     const std::int64_t end = std::min(begin + strip_columns, updates_.d);
-    bool wide = false;
+    bool wide = updates_.widened;
     for_each_piece(updates_, begin, end, [&](const Segment& s, auto...) { wide = wide || s.dtype == Dtype::f64; });
     resize(count);
     reserve(count);

@@ -160,7 +160,7 @@ def _one_center(name: str, X: Any, w: Any) -> Ball:
         return Ball(center, found.value, np.sort(support), shares, found.gap, dropped)
     updates = read(X)
     weights = None if w is None else _weights(name, w, updates.n)
-    geometry = Geometry(updates)
+    geometry = Geometry(updates, exact=True)
     check_dropped(name, geometry.total, None, geometry.dropped)
     if weights is not None:
         weights = np.ascontiguousarray(weights[updates.clients[geometry.kept]])
