@@ -6,6 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
+import robustcore as rc
+
 
 def sqdist(X: np.ndarray) -> np.ndarray:
     D = np.zeros((len(X), len(X)))
@@ -41,3 +43,9 @@ def smea(X: np.ndarray, f: int) -> np.ndarray:
 
 def centroids(X: np.ndarray, f: int) -> np.ndarray:
     return np.array([X[list(subset)].mean(axis=0) for subset in combinations(range(len(X)), len(X) - f)])
+
+
+def minmax_meb(X: np.ndarray, f: int) -> float:
+    """c* of MinMax-MEB, from the balls of all subsets, with robustcore's own balls."""
+    balls = [rc.minimum_enclosing_ball(X[list(subset)]) for subset in combinations(range(len(X)), len(X) - f)]
+    return rc.weighted_one_center(np.array([b.center for b in balls]), np.array([1 / b.radius for b in balls])).radius
