@@ -14,9 +14,9 @@
 namespace rc {
 namespace {
 
-// A ball that y is farther from than from the others by less than this share is not looked for, nor one that it is
-// nearer to than this share of its radius: all this is squared.
-constexpr double tolerance = 1e-11, least_value = 1e-22;
+// A ball that y is farther from than from the others by less than this share of its radius is not looked for. (Where all
+// balls are equally far, as those of a regular simplex, it must be more than the slack, for none to be looked at.)
+constexpr double tolerance = 1e-10;
 // What rounding may have added to the value of a node, or taken from its bound.
 constexpr double slack = 1e-12;
 
@@ -393,26 +393,37 @@ class Search {
     center_.start(0, held_[0].ball.center().data(), held_[0].ball.value());
     y_ = center_.center();
     for (std::int64_t rounds = 1;; ++rounds) {
-      const double wanted = std::max(center_.value() * (1.0 + tolerance), least_value);
+      // Where balls are farther by what rounding makes of them alone, y stays, and the branching says how far they are.
+      if (!allowance_.is_spent() && climb() && solve()) continue;
+      const double wanted = this->wanted();
       Oracle oracle(points_, y_, team_.threads());
-      if (!allowance_.is_spent()) {
-        std::vector<Oracle::Local> locals{oracle.climb(allowance_)};
-        for (std::int64_t s = 0; s < center_.size(); ++s)
-          locals.push_back(oracle.climb(held_[center_.id(s)].members, allowance_));
-        bool changed = false;
-        for (const Oracle::Local& local : locals)
-          if (local.value > wanted) changed |= hold(points_.subset(local.set));
-        if (changed && solve()) continue;
-      }
       Incumbent best(wanted);
       LeftOut left;
       branch(oracle, oracle.root(), allowance_, best, left);
-      if (!best.subset().empty() && !allowance_.is_spent() && hold(best.subset()) && solve()) continue;
-      return answer(std::sqrt(std::max({wanted, best.value(), left.bound()})), rounds);
+      const double upper = std::max({wanted, best.value(), left.bound()});
+      const bool found = !best.subset().empty() && !allowance_.is_spent();
+      if (!found || !hold(best.subset()) || !solve()) return answer(std::sqrt(upper), rounds);
     }
   }
 
  private:
+  double wanted() const {
+    const double c = std::sqrt(center_.value()) + tolerance;
+    return c * c;
+  }
+
+  // Whether going uphill, from all points and from the balls that decide, finds new balls that y is too far from.
+  bool climb() {
+    const Oracle oracle(points_, y_, 1);
+    std::vector<Oracle::Local> locals{oracle.climb(allowance_)};
+    for (std::int64_t s = 0; s < center_.size(); ++s)
+      locals.push_back(oracle.climb(held_[center_.id(s)].members, allowance_));
+    bool changed = false;
+    for (const Oracle::Local& local : locals)
+      if (local.value > wanted()) changed |= hold(points_.subset(local.set));
+    return changed;
+  }
+
   static Team& alone_if_small(Team& team, std::int64_t n, std::int64_t t) {
     double subsets = 1.0;
     for (std::int64_t i = 0; i < t; ++i) subsets *= static_cast<double>(n - i) / static_cast<double>(i + 1);

@@ -21,7 +21,7 @@ from robustcore.rules.medians import view_from_the_midst
 # every ball that holds one, whoever is close to the others is one radius away, to 1e-7. Without them, the digits of the
 # others stay.
 FARTHEST = 2.0**26
-ROUNDING = 1e-9  # of c*
+ROUNDING = 1e-9  # of c*, in radii
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +52,7 @@ class MinMaxMEB(LinearRule):
 
     Notes
     -----
-    The minimiser is unique. c* is exact to a share of 1e-11 (`Aggregation.gap`), for the distances as the pass forms
+    The minimiser is unique. c* is exact to 1e-9 of a radius (`Aggregation.gap`), for the distances as the pass forms
     them. Updates more than 6e7 times farther away than n - f of them reach are left aside: wherever they are, c* is
     then at least 1, to 1e-7.
 
@@ -111,9 +111,8 @@ class MinMaxMEB(LinearRule):
         weights[near] = shares
         names = geometry.names()[near]
         decide = tuple(BindingBall(names[T], radius / seen.scale, share) for T, radius, share, _ in balls)
-        proved = value <= bound * (1.0 + ROUNDING) + ROUNDING
-        gap = value / bound - 1.0 if bound > ROUNDING else 0.0
-        value, bound = (max(c, 1.0) if aside else c for c in (bound if proved else value, bound))
+        gap = max(value - bound, 0.0)
+        value, bound = (max(c, 1.0) if aside else c for c in (bound if gap < ROUNDING else value, bound))
         return Weights(weights, gap=gap, optimum=Optimum(value, bound, decide))
 
 
