@@ -98,6 +98,8 @@ void OneCenter::remove(std::int64_t position) {
 }
 
 void OneCenter::settle() {
+  place();
+  const OneCenter before(*this);
   std::stable_sort(support_.begin(), support_.end(), [](const Point& a, const Point& b) { return a.square < b.square; });
   for (std::int64_t m = 0; m + 1 < size();) {
     append(m);
@@ -131,6 +133,8 @@ void OneCenter::settle() {
   }
   support_[0].share = std::max(first, 0.0);
   place();
+  // Where the support is flat but for rounding, the path to it knew better.
+  if (!(first >= -1e-9 && bound() >= before.bound() * (1.0 - 1e-9))) *this = before;
 }
 
 // ---- the factorisation -----------------------------------------------------------------------------------------
