@@ -20,6 +20,15 @@ from robustcore.mixing import MIXINGS
 from robustcore.rules import RULES
 
 REGISTRIES: dict[str, dict[str, Any]] = {"rules": RULES, "mixings": MIXINGS, "attacks": ATTACKS}
+PARTS = (
+    "pairwise_sqdist",
+    "krum_scores",
+    "minimum_enclosing_ball",
+    "weighted_one_center",
+    "minimum_diameter_subset",
+    "centroid_ball",
+    "safe_meb",
+)  # functions that are no rules
 LABELS = "Condition|Cost|Guarantee"  # what paragraphs of the Notes begin with
 INTRODUCTION = """\
 # Rules, mixings and attacks
@@ -65,16 +74,14 @@ def entries() -> list[Entry]:
 
 
 def _entry(kind: str, name: str, made: type) -> Entry:
-    summary, _, rest = (inspect.getdoc(made) or "").partition("\n")
-    text, *sections = re.split(r"\n([A-Z]\w+)\n-+\n", rest)
-    section = {title: body.strip() for title, body in zip(sections[::2], sections[1::2], strict=True)}
+    summary, text, section = _sections(made)
     return Entry(
         kind,
         name,
         made,
         signatures=_signatures(kind, name, made),
         summary=summary,
-        text=text.strip(),
+        text=text,
         parameters=section.get("Parameters", ""),
         condition=_note(made, "Condition") or _condition(made),
         cost=_note(made, "Cost"),
@@ -82,6 +89,14 @@ def _entry(kind: str, name: str, made: type) -> Entry:
         reference=" ".join(section["References"].split()),
         example=section["Examples"],
     )
+
+
+def _sections(made: Any) -> tuple[str, str, dict[str, str]]:
+    """The first line of a docstring, what stands before its sections, and the sections by title."""
+    summary, _, rest = (inspect.getdoc(made) or "").partition("\n")
+    text, *sections = re.split(r"\n([A-Z]\w+)\n-+\n", rest)
+    pairs = zip(sections[::2], sections[1::2], strict=True)
+    return summary, text.strip(), {title: body.strip() for title, body in pairs}
 
 
 def _note(made: type, label: str) -> str:
@@ -141,8 +156,8 @@ def page(entry: Entry, *, links: bool = True) -> str:
 
 
 def _bullets(parameters: str) -> Iterator[str]:
-    for name, kind, text in re.findall(r"^(\w[\w, ]*) : (.*)\n((?:(?:    .*)?\n?)*)", parameters, re.M):
-        yield f"- `{name}` ({kind}): {' '.join(text.split())}"
+    for name, kind, text in re.findall(r"^(\w[\w, ]*?)(?: : (.*))?\n((?:(?:    .*)?\n?)*)", parameters, re.M):
+        yield f"- `{name}`{f' ({kind})' if kind else ''}: {' '.join(text.split())}"
 
 
 def _markdown(text: str, linked: dict[str, str]) -> str:
@@ -159,6 +174,27 @@ def _markdown(text: str, linked: dict[str, str]) -> str:
     return "".join(out)
 
 
+def parts() -> str:
+    """The page of the functions that are no rules."""
+    out = ["# Parts", "The functions that are no rules. Written from the docstrings, as the other pages."]
+    others = {made.__name__: f"{kind}/{name}.md" for kind in REGISTRIES for name, made in REGISTRIES[kind].items()}
+    for name in PARTS:
+        function = getattr(robustcore, name)
+        summary, text, section = _sections(function)
+        called = f"robustcore.{name}{_bare(function)}".replace("'", '"')
+        notes = section["Notes"].split("\n\n")
+        out += [f"## {name}", summary, f"```python\n{called}\n```", text, "\n".join(_bullets(section["Parameters"]))]
+        kind, _, what = section["Returns"].partition("\n")
+        out += [f"**Returns** ({kind}): {' '.join(what.split())}".removesuffix(": ")]
+        out += [_labelled(note) for note in notes] + [f"```pycon\n{section['Examples']}\n```"]
+    body = (part if part.startswith("```") else _markdown(part, others) for part in out if part)
+    return "\n\n".join(body) + "\n\n[All rules, mixings and attacks](index.md)\n"
+
+
+def _labelled(note: str) -> str:
+    return re.sub(rf"^({LABELS}|Source)\b([^:\n]*): ", r"**\1\2**: ", " ".join(note.split()))
+
+
 def pages() -> dict[str, str]:
     """What docs/ holds: path -> text."""
     known = entries()
@@ -172,7 +208,11 @@ def pages() -> dict[str, str]:
                 index.append(f"- [{entry.name}]({kind}/{entry.name}.md): {summary}{condition}")
         index.append("")
     written = {f"{entry.kind}/{entry.name}.md": page(entry) for entry in known}
-    return {"index.md": "\n".join(index).rstrip() + "\n", **written}
+    index += [
+        "## Parts\n",
+        *(f"- [{name}](parts.md#{name}): {_sections(getattr(robustcore, name))[0]}" for name in PARTS),
+    ]
+    return {"index.md": "\n".join(index).rstrip() + "\n", "parts.md": parts(), **written}
 
 
 if __name__ == "__main__":

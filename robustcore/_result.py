@@ -96,9 +96,9 @@ class Aggregation:
         ``|value - mean(S)|^2 <= guarantee * variance(S)`` for whichever n - f clients S were honest. None where none
         is known.
     gap : float or None
-        By how much, at most, what the rule minimises is above its minimum at these weights, as a share of it: of the
-        radius for `MEBCenter`, of c* for `MinMaxMEB`; for `GeometricMedian` the sum of distances, as a share of the sum
-        of the n // 2 + 1 smallest. None for the others.
+        By how much, at most, what the rule minimises is above its minimum at these weights: for `MEBCenter` the radius,
+        as a share of it; for `MinMaxMEB` c*, in radii; for `GeometricMedian` the sum of distances, as a share of the
+        sum of the n // 2 + 1 smallest. None for the others.
     optimum : Optimum or None
         For rules that search among subsets (`MDA`, `SMEA`, `MinMaxMEB`): how good the answer is, and whether it is
         proved to be the best. None for the others.

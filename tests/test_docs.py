@@ -82,8 +82,10 @@ def test_the_pages_are_what_the_docstrings_say_now():
 
 def test_the_index_and_the_pages_link_to_pages():
     for path, text in _docs.pages().items():
-        for target in re.findall(r"\]\(([^)]*)\)", text):
-            assert (DOCS / path).parent.joinpath(target).is_file(), (path, target)
+        for target, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
+            page = (DOCS / path).parent / target
+            assert page.is_file(), (path, target)
+            assert not heading or f"\n## {heading}\n" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", _docs.pages())

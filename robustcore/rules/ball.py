@@ -14,8 +14,8 @@ from robustcore._geometry import NOT_FINITE, Floats, Geometry, Progress
 from robustcore._result import Ball
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed, read
+from robustcore._view import View, view_from_the_midst
 from robustcore.rules._base import LinearRule, Mixings, Weights, add_up, by_client, face_of
-from robustcore.rules.medians import View, view_from_the_midst
 
 WIDEST = 1e100  # weights farther apart than this are a mistake
 POINTS = {"float32", "float64"}  # the dtypes of matrices that the core reads as they are

@@ -13,8 +13,8 @@ from robustcore._geometry import Geometry
 from robustcore._result import CentroidBall
 from robustcore._threads import get_num_threads
 from robustcore._updates import read
+from robustcore._view import view_from_the_midst
 from robustcore.rules._base import add_up, by_client
-from robustcore.rules.medians import view_from_the_midst
 
 
 def centroid_ball(X: Any, f: int, *, budget: Budget | float | None = None) -> CentroidBall:

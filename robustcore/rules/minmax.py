@@ -14,8 +14,8 @@ from robustcore._geometry import Geometry
 from robustcore._result import BindingBall, Optimum
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed
+from robustcore._view import view_from_the_midst
 from robustcore.rules._base import LinearRule, Mixings, Weights, face_of
-from robustcore.rules.medians import view_from_the_midst
 
 # Up to f vectors may be this many times farther away than n - f of them reach. They are as good as infinitely far: from
 # every ball that holds one, whoever is close to the others is one radius away, to 1e-7. Without them, the digits of the
