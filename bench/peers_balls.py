@@ -71,4 +71,5 @@ if __name__ == "__main__":
     if sys.argv[1:]:
         main(*sys.argv[1:])
     else:
-        print("\n".join(f"{name} {number}" for name, number in here().items()))
+        for name, number in here().items():
+            print(name, number)

@@ -40,7 +40,8 @@ def theirs(name, *parameters):
 
 
 F = None  # stands for the f of the case
-NOT_HERE = ("mean", "multi_krum", "smea")  # mean and Multi-Krum are in test_krum.py; SMEA is for tens of updates
+SEARCHES = ("smea", "minmax_meb")  # for tens of updates, if they are random and long: test_diameter.py, test_growth.py
+NOT_HERE = ("mean", "multi_krum", *SEARCHES)  # mean and Multi-Krum are in test_krum.py
 CONTENDERS = (
     {f"robustcore {name}": rule(name) for name in rc.RULES if name not in NOT_HERE}
     | {f"robustcore {name}, {mixing}": rule(name, mixing=mixing) for name, chains in MIXED.items() for mixing in chains}
@@ -61,7 +62,7 @@ def test_rules(single, name, race):
     race(single, name, CONTENDERS[name])
 
 
-@pytest.mark.parametrize("name", [None, *(name for name in rc.RULES if name != "smea")])
+@pytest.mark.parametrize("name", [None, *(name for name in rc.RULES if name not in SEARCHES)])
 def test_against_the_pass(name, clock):
     """What a rule adds to the distances pass where d is not so large: 50 x 1e5."""
     X = np.random.default_rng(0).standard_normal((50, 10**5), dtype=np.float32)

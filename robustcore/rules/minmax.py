@@ -87,11 +87,12 @@ class MinMaxMEB(LinearRule):
         if self.budget is not None:
             object.__setattr__(self, "budget", as_budget(self.name, self.budget))
 
+    def _check(self, n: int) -> None:
+        super()._check(n)
+        if n > _core.MOST_POINTS:
+            raise ConstraintError(f"{self.name} needs n <= {_core.MOST_POINTS} to search among subsets; here n = {n}")
+
     def weigh(self, geometry: Geometry, f: int) -> Weights:
-        if geometry.n > _core.MOST_POINTS:
-            raise ConstraintError(
-                f"{self.name} needs n <= {_core.MOST_POINTS} to search among subsets; here n = {geometry.n}"
-            )
         equal = np.flatnonzero((geometry.vectors(geometry.distances) == 0.0).sum(axis=1) >= geometry.n - f)
         if len(equal):
             return _equal(geometry, f, int(equal[0]), len(equal))
