@@ -42,8 +42,8 @@ class Budget:
             object.__setattr__(self, "seconds", as_number("Budget", "seconds", self.seconds))
         if self.steps is not None:
             object.__setattr__(self, "steps", as_count("Budget", "steps", self.steps))
-            if not self.steps:
-                raise ValueError("Budget: steps must be a positive whole number, not 0")
+            if not 1 <= self.steps < 2**63:
+                raise ValueError(f"Budget: steps must be a positive whole number of 63 bits, not {self.steps}")
 
     @property
     def limits(self) -> tuple[int, float]:

@@ -76,7 +76,10 @@ def as_number(rule: str, name: str, value: Any, wanted: Literal["> 0", ">= 0", "
     """The value as a float, which it must be: a finite number, positive or not negative or any."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{rule}: {name} must be a finite number {wanted}".rstrip() + f", not {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number) or (wanted == "> 0" and number <= 0) or (wanted == ">= 0" and number < 0):
         raise ValueError(f"{rule}: {name} must be a finite number {wanted}".rstrip() + f", not {value!r}")
     return number

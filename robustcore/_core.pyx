@@ -158,7 +158,7 @@ cdef extern from "nspace/median.hpp" namespace "rc" nogil:
 
 cdef extern from "nspace/coordinates.hpp" namespace "rc" nogil:
     int64_t c_coordinates "rc::coordinates"(
-        const double* D, const double* stretch, int64_t n, int64_t reference, vector[double]& x) except +
+        const double* D, const double* stretch, int64_t n, int64_t reference, Team&, vector[double]& x) except +
 
 cdef extern from "nspace/clip.hpp" namespace "rc" nogil:
     void c_centered_clip "rc::centered_clip"(
@@ -628,10 +628,12 @@ def coordinates(const double[:, ::1] D, const double[::1] stretch, Py_ssize_t re
     cdef Py_ssize_t n = square(D)
     cdef vector[double] x
     cdef int64_t k
+    cdef _Crew crew = _Crew(1, None)
     if stretch.shape[0] != n or not 0 <= reference < n:
         raise ValueError("a stretch for each point, and a reference among them")
-    with nogil:
-        k = c_coordinates(&D[0, 0], &stretch[0], n, reference, x)
+    with crew:
+        with nogil:
+            k = c_coordinates(&D[0, 0], &stretch[0], n, reference, crew.team[0], x)
     out = np.empty((n, k))
     cdef double[:, ::1] points = out
     with nogil:

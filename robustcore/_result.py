@@ -94,7 +94,7 @@ class Aggregation:
     guarantee : float or None
         An upper bound on the robustness coefficient kappa* of the rule for this (n, f, m):
         ``|value - mean(S)|^2 <= guarantee * variance(S)`` for whichever n - f clients S were honest. None where none
-        is known.
+        is known, and where a search was stopped by its budget.
     gap : float or None
         By how much, at most, what the rule minimises is above its minimum at these weights: for `MEBCenter` the radius,
         as a share of it; for `MinMaxMEB` c*, in radii; for `GeometricMedian` the sum of distances, as a share of the

@@ -237,7 +237,7 @@ def _facts(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | Non
         "n": len(updates),
         "guarantee": result.guarantee,
         "gap": result.gap,
-        "optimum": None if result.optimum is None else {"value": result.optimum.value, "bound": result.optimum.bound},
+        "optimum": None if result.optimum is None else _optimum(result.optimum),
         "output": None if output is None else os.fspath(output),
         "clients": [
             {
@@ -250,6 +250,10 @@ def _facts(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | Non
             for i, path in enumerate(updates)
         ],
     }
+
+
+def _optimum(optimum: rc.Optimum) -> dict[str, Any]:
+    return {"value": optimum.value, "bound": optimum.bound, "exact": optimum.exact}
 
 
 def _number(score: float) -> float | str | None:

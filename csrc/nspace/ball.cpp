@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <stdexcept>
 
 namespace rc {
 namespace {
@@ -91,6 +92,7 @@ void OneCenter::add(std::int64_t id, const double* point, double square) {
 }
 
 void OneCenter::remove(std::int64_t position) {
+  if (size() < 2) throw std::invalid_argument("a ball around nothing");
   to_end(position);
   travel(false);
   support_.pop_back();
@@ -367,8 +369,8 @@ void OneCenter::travel(bool up) {
       }
       if (!std::isfinite(end)) end = sigma;  // rounding alone: what the shares prove says how good it is
       look(c, end, m);
-      if (leaves < 0) break;
     }
+    if (leaves < 0) break;
     drop(leaves);
     h = size() > 1 ? support_.back().share * R(size() - 2, size() - 2) : 0.0;
   }

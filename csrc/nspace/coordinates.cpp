@@ -8,21 +8,22 @@
 
 namespace rc {
 
-constexpr double epsilon = std::numeric_limits<double>::epsilon();
+// A smaller share of the largest squared distance is left to rounding: a coordinate of that size would come with errors
+// larger than itself, and left out it changes squared distances by as little.
+constexpr double rounding = 32.0 * std::numeric_limits<double>::epsilon();
 
 std::int64_t coordinates(const double* D, const double* stretch, std::int64_t n, std::int64_t reference,
-                         std::vector<double>& x) {
+                         Team& team, std::vector<double>& x) {
   const StandardArithmetic standard;
   const double* from = D + reference * n;
   const auto gram = [&](std::int64_t i, std::int64_t j) { return 0.5 * (from[i] + from[j] - D[i * n + j]); };
   std::vector<double> residual(from, from + n), columns;  // columns[c][i]
-  const double farthest = *std::max_element(from, from + n), rounding = 4.0 * static_cast<double>(n) * epsilon;
+  const double least = rounding * *std::max_element(from, from + n);
   std::int64_t k = 0;
   for (; k < n; ++k) {
-    std::int64_t p = -1;  // of those of whom more is left than rounding, who has most
-    for (std::int64_t i = 0; i < n; ++i)
-      if (residual[i] > rounding * std::sqrt(from[i] * farthest) && (p < 0 || residual[i] > residual[p])) p = i;
-    if (p < 0) break;
+    const std::int64_t p = std::max_element(residual.begin(), residual.end()) - residual.begin();
+    if (!(residual[p] > least)) break;
+    team.ask(static_cast<double>(k) / static_cast<double>(n));
     const double pivot = std::sqrt(residual[p]);
     columns.resize(static_cast<std::size_t>((k + 1) * n));
     double* column = &columns[k * n];

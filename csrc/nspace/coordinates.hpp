@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "../parallel.hpp"
+
 namespace rc {
 
 // x[n][k]: points with the distances that D, stretch and reference (position.hpp) describe, the reference in the origin.
@@ -11,9 +13,9 @@ namespace rc {
 // dimension of their affine hull, as far as D can tell. Returns k, at least 1.
 //
 // The Gram matrix about the reference, factored by Cholesky's method with the largest residual first: n^2 k
-// multiply-adds. Equal rows of D give equal points. Squared distances between points are off by about 1e-15 n times
-// the product of their own distance from the reference and the largest in D, whatever the stretch.
+// multiply-adds, on one thread. Equal rows of D give equal points. Squared distances are off by some 1e-14 times the largest in D,
+// whatever the stretch.
 std::int64_t coordinates(const double* D, const double* stretch, std::int64_t n, std::int64_t reference,
-                         std::vector<double>& x);
+                         Team& team, std::vector<double>& x);
 
 }  // namespace rc

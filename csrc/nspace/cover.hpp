@@ -100,7 +100,7 @@ class CoverSearch {
     Graph graph;
     std::vector<std::int32_t> label;  // what its vertices are called one level up
     std::vector<Step> steps;
-    Bits keep, rest, seen, frontier, scratch;
+    Bits keep, rest, seen, scratch;
     std::vector<std::int32_t> queue, via;
   };
 

@@ -185,7 +185,7 @@ class Oracle {
         if (!node.kept[ball.id(s)]) w.free.push_back(s);
       }
     if (with.count() <= p_.size)
-      best.offer(value(ball), [&] { return p_.smallest_between(node.within, with); });
+      best.offer(std::min(value(ball), node.bound), [&] { return p_.smallest_between(node.within, with); });
     if (node.left == 0 || w.free.empty()) return;
     // R leaves the support, i first: see Missing. R is among those from i on.
     weigh(ball, node.left, w);

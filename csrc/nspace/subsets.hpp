@@ -60,7 +60,7 @@ class Allowance {
     if (is_spent()) return false;
     const std::int64_t count = ++counts_[worker].steps;
     if (budget_.steps && count > budget_.steps) spent_ = true;
-    if (count % steps_between_looks == 0) look(worker);
+    look(worker);
     return !is_spent();
   }
 
@@ -69,6 +69,9 @@ class Allowance {
     look(0);
     return !is_spent();
   }
+
+  // Nobody goes on: for who cannot.
+  void stop() { spent_ = true; }
 
   bool is_spent() const { return spent_.load(std::memory_order_relaxed); }
 
@@ -83,7 +86,6 @@ class Allowance {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::int64_t steps_between_looks = 8;  // of up to 10 ms each
   struct alignas(64) Count {  // a line of cache for each worker
     std::int64_t steps = 0;
   };
@@ -205,11 +207,17 @@ void branch(Problem& problem, typename Problem::Node root, Allowance& allowance,
   team.parallel_for(team.threads(), [&](std::int64_t, int worker) {
     for (std::size_t task; (task = next++) < tasks.size();) {
       const Done counted{done};
-      descend(descend, tasks[task], worker, 0);
+      try {
+        descend(descend, tasks[task], worker, 0);
+      } catch (...) {
+        allowance.stop();  // the others need not search any more
+        throw;
+      }
       allowance.set_progress(static_cast<double>(done + 1) / static_cast<double>(tasks.size()));
     }
     // The calling thread is the one that hears Ctrl-C, as long as anybody searches.
-    while (worker == 0 && done < tasks.size() && allowance.goes_on()) std::this_thread::yield();
+    while (worker == 0 && done < tasks.size() && allowance.goes_on())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   });
 }
 

@@ -37,7 +37,7 @@ class Search {
       int exponent = 0;
       const double most = *std::max_element(weights, weights + points.n);
       std::frexp(most, &exponent);
-      unit_ = std::ldexp(1.0, -exponent);
+      unit_ = std::ldexp(1.0, 1 - exponent);
       heaviest_ = most * unit_;
       weights_.resize(static_cast<std::size_t>(points.n));
       for (std::int64_t i = 0; i < points.n; ++i) weights_[i] = (weights[i] * unit_) * (weights[i] * unit_);
@@ -219,7 +219,7 @@ class Search {
     bool changed = false;
     double best = solver_.value();
     int stalled = 0;
-    for (std::int64_t step = 0;; ++step) {
+    for (;;) {
       const Farthest::Point far = farthest_of_pool();
       const std::int64_t id = pool_[far.index];
       if (far.square <= solver_.value() * (1.0 + epsilon) || solver_.holds(id)) return changed;
@@ -228,7 +228,7 @@ class Search {
       stalled = solver_.value() > best ? 0 : stalled + 1;
       best = std::max(best, solver_.value());
       if (stalled > 2 * points_.k + 8) return changed;
-      if (step % 64 == 63) team_.ask(0.0);
+      team_.ask(0.0);
     }
   }
 

@@ -53,6 +53,7 @@ class Rule(_Tolerant, ABC):
     mixing: Mixings = field(default=(), kw_only=True)
     name: ClassVar[str]
     needs: ClassVar[Inequality] = MAJORITY  # of n and f
+    exact: ClassVar[bool] = False  # whether distances are formed in float64 also from shorter numbers
     minimised: ClassVar[str] = ""  # what `Aggregation.gap` and `Aggregation.optimum` are about, where there is one
 
     def __post_init__(self) -> None:
@@ -147,7 +148,7 @@ class Rule(_Tolerant, ABC):
     def geometry(self, updates: Updates, progress: Progress = None) -> Geometry:
         """What the rule sees: the distances between the mixed updates."""
         origin = [ORIGIN] if any(mixing.needs_origin for mixing in self.mixings) else []
-        geometry = Geometry(updates, [*origin, *self._extra(updates)], progress)
+        geometry = Geometry(updates, [*origin, *self._extra(updates)], progress, self.exact)
         self._left(geometry)
         for mixing in self.mixings:
             geometry = mixing.apply(geometry)
@@ -208,7 +209,7 @@ def aggregation(
         scores=scores,
         dropped=dict(sorted((updates.dropped if dropped is None else dropped).items())),
         rule=rule,
-        guarantee=rule.guarantee(updates.n),
+        guarantee=rule.guarantee(updates.n) if optimum is None or optimum.exact else None,
         gap=gap,
         optimum=optimum,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,11 +13,11 @@ from robustcore._constraints import check_dropped
 from robustcore._geometry import NOT_FINITE, Floats, Geometry, Progress
 from robustcore._result import Ball
 from robustcore._threads import get_num_threads
-from robustcore._updates import OnMalformed, read
+from robustcore._updates import OnMalformed, Updates, read
 from robustcore._view import View, view_from_the_midst
-from robustcore.rules._base import LinearRule, Mixings, Weights, add_up, by_client, face_of
+from robustcore.rules._base import LinearRule, Mixings, Weights, add_up, face_of
 
-WIDEST = 1e100  # weights farther apart than this are a mistake
+WIDEST = 1e50  # weights farther apart than this are a mistake
 POINTS = {"float32", "float64"}  # the dtypes of matrices that the core reads as they are
 
 
@@ -118,7 +118,7 @@ def weighted_one_center(C: Any, w: Any) -> Ball:
     ConstraintError
         When half of the points or more are not finite.
     ValueError, TypeError
-        When C is malformed, or w is not n positive finite numbers, within 1e100 of each other.
+        When C is malformed, or w is not n positive finite numbers, within 1e50 of each other.
 
     Notes
     -----
@@ -137,61 +137,99 @@ def weighted_one_center(C: Any, w: Any) -> Ball:
     >>> ball.center, ball.radius
     (array([1., 0.]), 3.0)
     """
-    return _one_center("weighted_one_center", C, w)
+    name = "weighted_one_center"
+    weights = _weights(name, w, len(C) if hasattr(C, "__len__") else len(read(C).rows))
+    unit = float(weights.max())  # so that neither large nor small ones leave float64's range
+    ball = _one_center(name, C, weights / unit)
+    return replace(ball, radius=ball.radius * unit)
 
 
-def _one_center(name: str, X: Any, w: Any) -> Ball:
+def _one_center(name: str, X: Any, w: Floats | None) -> Ball:
     points = _matrix(X)
     if points is not None:
-        n = len(points)
-        weights = None if w is None else _weights(name, w, n)
-        dropped: dict[int, str] = {}
-        found = enclose(points, weights)
-        if found is None:
-            finite = _core.finite_points(points)
-            good, dropped = np.flatnonzero(finite), dict.fromkeys(np.flatnonzero(~finite).tolist(), NOT_FINITE)
-            check_dropped(name, n, None, dropped)
-            found = enclose(points[good], None if weights is None else weights[good])
-            assert found is not None
-            found = found._replace(support=good[found.support])
-        support, shares = found.support, _shares(found, n)
+        found, dropped = _of_matrix(name, points, w)
         with np.errstate(over="ignore"):
             center = found.center.astype(X.dtype)
-        return Ball(center, found.value, np.sort(support), shares, found.gap, dropped)
+        shares = _shares(found, len(points))
+        return Ball(center, found.value, np.sort(found.support), shares, found.gap, dropped)
     updates = read(X)
-    weights = None if w is None else _weights(name, w, updates.n)
-    geometry = Geometry(updates, exact=True)
-    check_dropped(name, geometry.total, None, geometry.dropped)
-    if weights is not None:
-        weights = np.ascontiguousarray(weights[updates.clients[geometry.kept]])
-    shares, radius, gap = _around(view_from_the_midst(geometry, exact=True), weights, None)
-    of_rows, outputs = geometry.weights(shares), updates.empty()
-    add_up(updates, geometry.core, of_rows, outputs, None)
-    by = by_client(updates, of_rows, 0.0)
-    return Ball(updates.rebuild(outputs), radius, np.flatnonzero(by), by, gap, dict(sorted(geometry.dropped.items())))
+    if updates.core.d < updates.core.n:
+        found, dropped = _of_matrix(name, _stacked(updates), w)
+        of_rows, radius, gap, core = _shares(found, updates.core.n), found.value, found.gap, updates.core
+    else:
+        geometry = Geometry(updates, exact=True)
+        dropped, core = dict(sorted(geometry.dropped.items())), geometry.core
+        check_dropped(name, geometry.total, None, dropped)
+        weights = None if w is None else np.ascontiguousarray(w[geometry.kept])
+        shares, radius, gap = _around(view_from_the_midst(geometry, exact=True), weights, None)
+        of_rows = geometry.weights(shares)
+    outputs = updates.empty()
+    add_up(updates, core, of_rows, outputs, None)
+    return Ball(updates.rebuild(outputs), radius, np.flatnonzero(of_rows), of_rows, gap, dropped)
+
+
+def _of_matrix(name: str, points: NDArray[Any], w: Floats | None) -> tuple[_Found, dict[int, str]]:
+    """The one-centre of the finite ones among the points, and who of the others was dropped."""
+    found = enclose(points, w)
+    if found is not None:
+        return found, {}
+    finite = _core.finite_points(points)
+    good, dropped = np.flatnonzero(finite), dict.fromkeys(np.flatnonzero(~finite).tolist(), NOT_FINITE)
+    check_dropped(name, len(points), None, dropped)
+    found = enclose(points[good], None if w is None else w[good])
+    assert found is not None
+    return found._replace(support=good[found.support]), dropped
 
 
 def _matrix(X: Any) -> NDArray[Any] | None:
     """X as a matrix of more points than dimensions, if it is one, so that nothing of size n x n is needed."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or not X.shape[0] > X.shape[1] >= 1:
         return None
-    if X.dtype.name not in POINTS:
-        return np.ascontiguousarray(X, np.float32) if X.dtype.name in ("float16", "bfloat16") else None
-    return np.ascontiguousarray(X, X.dtype.newbyteorder("="))
+    if isinstance(X, np.ma.MaskedArray) or X.dtype.name not in (*POINTS, "float16", "bfloat16"):
+        return None  # `read` says what is wrong
+    return np.ascontiguousarray(X, X.dtype.newbyteorder("=") if X.dtype.name in POINTS else np.float32)
+
+
+def _stacked(updates: Updates) -> Floats:
+    """The rows of updates as a matrix."""
+
+    def numbers(leaf: Any, name: str) -> NDArray[Any]:
+        array = np.asarray(leaf).reshape(-1)
+        return (array.astype(np.uint32) << 16).view(np.float32) if name == "bfloat16" else array
+
+    return np.array(
+        [
+            np.concatenate([numbers(leaf, name) for leaf, name in zip(row, updates.names, strict=True)])
+            for row in updates.rows
+        ],
+        np.float64,
+    )
 
 
 def _weights(name: str, w: Any, n: int) -> Floats:
-    weights = np.ascontiguousarray(w, np.float64)
+    try:
+        weights = np.asarray(w)
+        if isinstance(w, np.ma.MaskedArray) or weights.dtype.kind not in "fiu":
+            raise ValueError
+    except ValueError:
+        raise TypeError(f"{name} needs w to be {n} positive numbers, not {_short(w)}") from None
+    weights = np.ascontiguousarray(weights, np.float64)
     if weights.shape != (n,):
         raise ValueError(f"{name} needs one weight for each of the {n} points; w has the shape {weights.shape}")
-    if not (np.isfinite(weights) & (weights > 0)).all():
-        i = int(np.flatnonzero(~(np.isfinite(weights) & (weights > 0)))[0])
+    good = np.isfinite(weights) & (weights > 0)
+    if not good.all():
+        i = int(np.flatnonzero(~good)[0])
         raise ValueError(f"{name} needs positive finite weights; w[{i}] is {weights[i]}")
-    if weights.max() / weights.min() > WIDEST:
+    if weights.min() * WIDEST < weights.max():
         raise ValueError(
             f"{name} needs weights within {WIDEST:g} of each other; here they are {weights.min()} to {weights.max()}"
         )
     return weights
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"a {type(value).__name__}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -235,6 +273,7 @@ class MEBCenter(LinearRule):
     f: int | None = None
     name: ClassVar[str] = "meb_center"
     minimised: ClassVar[str] = "the radius"
+    exact: ClassVar[bool] = True
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         weights, _, gap = _around(view_from_the_midst(geometry), None, geometry.progress)

@@ -71,7 +71,7 @@ def centroid_ball(X: Any, f: int, *, budget: Budget | float | None = None) -> Ce
     f = as_count(name, "f", f)
     check_f(name, SOMEBODY, updates.n, f)
     steps, seconds = as_budget(name, budget).limits
-    geometry = Geometry(updates)
+    geometry = Geometry(updates, exact=True)
     left = check_dropped(name, geometry.total, f, geometry.dropped)
     seen = view_from_the_midst(geometry, exact=True)
     points, scale = seen.coordinates()

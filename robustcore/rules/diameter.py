@@ -129,6 +129,10 @@ def mda(
     return MDA(f, budget=budget, mixing=mixing)(X, malformed=malformed)
 
 
+class _Subset(MDA):
+    name = "minimum_diameter_subset"  # for its errors
+
+
 def minimum_diameter_subset(
     X: Any, f: int, *, budget: Budget | float | None = None, malformed: OnMalformed = "raise"
 ) -> NDArray[np.int64]:
@@ -163,7 +167,7 @@ def minimum_diameter_subset(
     >>> rc.minimum_diameter_subset(np.array([[0.0], [7.0], [1.0], [9.0], [2.0]]), f=2)
     array([0, 2, 4])
     """
-    rule, updates = MDA(f, budget=budget), read(X, malformed)
+    rule, updates = _Subset(f, budget=budget), read(X, malformed)
     rule.check(updates.n)
     geometry = rule.geometry(updates)
     found = rule.search(geometry, rule.f - len(geometry.dropped))

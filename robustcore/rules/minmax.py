@@ -18,9 +18,10 @@ from robustcore._view import view_from_the_midst
 from robustcore.rules._base import LinearRule, Mixings, Weights, face_of
 
 # Up to f vectors may be this many times farther away than n - f of them reach. They are as good as infinitely far: from
-# every ball that holds one, whoever is close to the others is one radius away, to 1e-7. Without them, the digits of the
-# others stay.
+# every ball that holds one, whoever is close to the others is one radius away, to ASIDE. Without them, the others keep
+# their digits.
 FARTHEST = 2.0**26
+ASIDE = 1e-7
 ROUNDING = 1e-9  # of c*, in radii
 
 
@@ -52,13 +53,13 @@ class MinMaxMEB(LinearRule):
 
     Notes
     -----
-    The minimiser is unique. c* is exact to 1e-9 of a radius (`Aggregation.gap`), for the distances as the pass forms
-    them. Updates more than 6e7 times farther away than n - f of them reach are left aside: wherever they are, c* is
-    then at least 1, to 1e-7.
+    The minimiser is unique. c* is exact to 1e-9 of a radius (`Aggregation.gap`); distances are formed in float64 from
+    all dtypes. Updates more than 6e7 times farther away than n - f of them reach are left aside: wherever they are,
+    every point near the others is one radius from the balls that hold them, to 1e-7, and c* is known to that.
 
-    Cost: distances as for `Krum`; a search among subsets: exponential at worst, but only balls that may matter are
-    looked at. 20 updates with f = 6 take 2 to 30 ms, 30 with f = 10 outliers less than 0.1 s; updates drawn at random
-    in many dimensions are the hardest: 24 with f = 8 take 2 s. One more read.
+    Cost: distances as for `Krum`, in float64; a search among subsets: exponential at worst, but only balls that may
+    matter are looked at. 20 updates with f = 6 take up to 0.1 s, 30 with f = 10 outliers up to 0.3 s; updates drawn at
+    random in many dimensions are the hardest: 24 with f = 8 take 2 s. One more read.
 
     Guarantee: c*-MEB valid, and c* <= 1 + (k - 1) / (k + 1 + sqrt(2 k (k + 1))) < sqrt(2) for updates in k dimensions
     (Theorem 5.4).
@@ -81,6 +82,7 @@ class MinMaxMEB(LinearRule):
     budget: Budget | float | None = None
     name: ClassVar[str] = "minmax_meb"
     minimised: ClassVar[str] = "c*"
+    exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,7 +115,9 @@ class MinMaxMEB(LinearRule):
         names = geometry.names()[near]
         decide = tuple(BindingBall(names[T], radius / seen.scale, share) for T, radius, share, _ in balls)
         gap = max(value - bound, 0.0)
-        value, bound = (max(c, 1.0) if aside else c for c in (bound if gap < ROUNDING else value, bound))
+        value = bound if gap < ROUNDING else value
+        if aside:
+            value, bound, gap = max(value, 1.0 + ASIDE), max(bound, 1.0 - ASIDE), gap + ASIDE
         return Weights(weights, gap=gap, optimum=Optimum(value, bound, decide))
 
 
@@ -145,15 +149,17 @@ class SafeMEB:
     Attributes
     ----------
     point
-        In all of the balls, in the structure and dtype of one update; None where they have no point in common (or none
-        was found within the budget).
+        In all of the balls, to 1e-9 of their radii (1e-7, where updates are so far away that `MinMaxMEB` leaves them
+        aside), in the structure and dtype of one update; None where they have no point in common (or none was found
+        within the budget).
     margin : float
         ``1 - c``: by what share all balls may shrink around their centers and still hold a common point; negative by
         as much as they would have to grow.
     empty : bool
         Whether it is proved that there is no such point: `balls` alone have none in common.
     exact : bool
-        Whether `margin` is the largest; else the budget was spent, and it is only known that it is at least `margin`.
+        Whether `margin` is the largest; else it is only known that the largest is at least `margin`: the budget was
+        spent, or updates were left aside.
     balls : tuple of BindingBall
         The balls that decide, at most d + 2.
     dropped : dict of int to str
@@ -173,6 +179,10 @@ class SafeMEB:
     exact: bool
     balls: tuple[BindingBall, ...] = field(repr=False)
     dropped: dict[int, str]
+
+
+class _Safe(MinMaxMEB):
+    name = "safe_meb"  # for its errors
 
 
 def safe_meb(X: Any, f: int, *, budget: Budget | float | None = None, malformed: OnMalformed = "raise") -> SafeMEB:
@@ -216,13 +226,13 @@ def safe_meb(X: Any, f: int, *, budget: Budget | float | None = None, malformed:
     >>> safe.empty, round(1 - safe.margin, 6), round(2 / 3**0.5, 6)
     (True, 1.154701, 1.154701)
     """
-    r = MinMaxMEB(f, budget=budget).aggregate(X, malformed=malformed)
+    r = _Safe(f, budget=budget).aggregate(X, malformed=malformed)
     assert r.optimum is not None
-    c, low, rounding = r.optimum.value, r.optimum.bound, 1e-9
+    c, low = r.optimum.value, r.optimum.bound
     return SafeMEB(
-        point=r.value if c <= 1.0 + rounding else None,
+        point=r.value if c <= 1.0 + ASIDE else None,
         margin=1.0 - c,
-        empty=low > 1.0 + rounding,
+        empty=low > 1.0 + ASIDE,
         exact=r.optimum.exact,
         balls=r.optimum.balls,
         dropped=r.dropped,

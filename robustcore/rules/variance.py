@@ -43,7 +43,7 @@ class SMEA(LinearRule):
     -----
     Cost: distances as for `Krum`; branch and bound over the subsets, about 3 n^3 operations for each that is met,
     exponential at worst: of updates drawn at random in 1000 dimensions 20 ms at n = 20, f = 4 and a second at n = 30,
-    f = 5, much less where the attackers stand out or the dimension is low; one read of the n - f chosen updates.
+    f = 5, much less where attackers stand out, more where they make ties; one read of the n - f chosen updates.
 
     Guarantee: kappa* <= 4f / (n - 2f) (`robustcore.theory.smea_upper_bound`), for the largest eigenvalue of the
     honest covariance in place of the variance even.
@@ -69,6 +69,7 @@ class SMEA(LinearRule):
     budget: Budget | float | None = None
     name: ClassVar[str] = "smea"
     minimised: ClassVar[str] = "the largest variance"
+    exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

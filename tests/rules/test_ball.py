@@ -1,6 +1,7 @@
 """Enclosing balls and weighted one-centres: right where others are not, with a proof that can be checked."""
 
 import balls
+import ml_dtypes
 import numpy as np
 import pytest
 from bits import same_bits
@@ -120,6 +121,33 @@ def test_fewer_points_than_dimensions(n, d):
     assert ball.radius == pytest.approx(rc.minimum_enclosing_ball(low).radius, rel=1e-12)
 
 
+@pytest.mark.parametrize("apart", 10.0 ** -np.arange(7, 17))
+def test_near_copies_in_many_dimensions(apart):
+    """What D cannot tell apart must not be divided by: the same points, twice, are more than dimensions."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(3, 8))[[0, 0, 1, 1, 2]] + apart * rng.normal(size=(5, 8))
+        radius = rc.minimum_enclosing_ball(np.vstack([X, X])).radius
+        assert rc.minimum_enclosing_ball(X).radius == pytest.approx(radius, rel=1e-13)
+        short = X.astype(np.float32)
+        r = rc.MEBCenter().aggregate(short)
+        exact = rc.minimum_enclosing_ball(np.vstack([short, short]).astype(float)).radius
+        assert np.linalg.norm(short - r.weights @ short, axis=1).max() == pytest.approx(exact, rel=1e-12)
+
+
+def test_many_points_of_any_structure_need_no_matrix_of_distances():
+    X = np.random.default_rng(0).normal(size=(40_000, 2))
+    assert rc.minimum_enclosing_ball(list(X)).radius == rc.minimum_enclosing_ball(X).radius
+    halves = [[x[:1], x[1:]] for x in X.astype(ml_dtypes.bfloat16)[:500]]
+    flat = np.array([np.concatenate(x) for x in halves])
+    assert rc.minimum_enclosing_ball(halves).radius == rc.minimum_enclosing_ball(flat).radius
+
+
+def test_masked_points_are_refused():
+    with pytest.raises(TypeError, match="masked"):
+        rc.minimum_enclosing_ball(np.ma.masked_greater([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [99.0, 99.0]], 50))
+
+
 def test_any_structure():
     X = np.random.default_rng(0).normal(size=(6, 5))
     ball = rc.minimum_enclosing_ball([{"w": x[:4].reshape(2, 2), "b": x[4:]} for x in X])
@@ -217,9 +245,10 @@ def test_equal_weights_are_a_ball_and_weights_have_no_scale():
         assert rc.weighted_one_center(X, np.full(shape[0], 2.0)).radius == pytest.approx(
             2.0 * rc.minimum_enclosing_ball(X).radius, rel=1e-13
         )
-        assert rc.weighted_one_center(X, 1e150 * w).radius == pytest.approx(
-            1e150 * rc.weighted_one_center(X, w).radius, rel=1e-13
-        )
+        for unit in (1e150, 1e-150, 2.0**-1060):
+            assert rc.weighted_one_center(X, unit * w).radius == pytest.approx(
+                unit * rc.weighted_one_center(X, w).radius, rel=1e-13 if unit > 1e-300 else 1e-3
+            )
 
 
 def test_kissing_discs():
@@ -234,7 +263,10 @@ def test_kissing_discs():
         ([1.0, 2.0], ValueError, "one weight for each of the 3 points; w has the shape (2,)"),
         ([1.0, 0.0, 1.0], ValueError, "positive finite weights; w[1] is 0.0"),
         ([1.0, np.nan, 1.0], ValueError, "positive finite weights; w[1] is nan"),
-        ([1.0, 1e-120, 1.0], ValueError, "within 1e+100 of each other"),
+        ([1.0, [2.0], 1.0], TypeError, "weighted_one_center needs w to be 3 positive numbers, not [1.0, [2.0], 1.0]"),
+        ("abc", TypeError, "weighted_one_center needs w to be 3 positive numbers, not 'abc'"),
+        (None, TypeError, "weighted_one_center needs w to be 3 positive numbers, not None"),
+        ([1.0, 1e-120, 1.0], ValueError, "within 1e+50 of each other"),
     ],
 )
 def test_weights_that_are_none(w, error, says):

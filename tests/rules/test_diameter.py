@@ -216,7 +216,7 @@ def test_malformed_updates_count_as_well():
 
 def test_too_many_are_refused():
     for call in (rc.mda, rc.minimum_diameter_subset):
-        with pytest.raises(rc.ConstraintError, match="mda needs n > 2f; here n = 8 and f = 4"):
+        with pytest.raises(rc.ConstraintError, match=f"{call.__name__} needs n > 2f; here n = 8 and f = 4"):
             call(gaussian(8), 4)
 
 

@@ -29,6 +29,23 @@ def test_against_the_twin(n, f, dtype):
         assert same_bits(r.value, rc.smea(X, f))
 
 
+def test_short_dtypes_are_looked_at_in_float64():
+    """Where a subset lies within the rounding of float32 distances, they would choose another."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        X = (rng.integers(0, 3, (9, 2)) + 1e-4 * rng.normal(size=(9, 2))).astype(F32)
+        least = nspace.smea(X.astype(F64), 2)[0]
+        assert rc.SMEA(2).aggregate(X).optimum.value == pytest.approx(least, rel=1e-9)
+
+
+def test_no_guarantee_without_proof():
+    X = np.zeros((100, 1))
+    X[:25], X[-1] = -1, 1
+    stopped = rc.SMEA(25, budget=rc.Budget(steps=10)).aggregate(X)
+    assert not stopped.optimum.exact and stopped.guarantee is None
+    assert rc.SMEA(2).aggregate(X[80:]).guarantee is not None
+
+
 @pytest.mark.parametrize("attackers", [1, 2, 3, 4])
 @pytest.mark.parametrize("dtype", [F32, F64])
 def test_attackers_of_any_size_lose_all_weight(dtype, attackers):
