@@ -176,19 +176,23 @@ def _markdown(text: str, linked: dict[str, str]) -> str:
 
 def parts() -> str:
     """The page of the functions that are no rules."""
-    out = ["# Parts", "The functions that are no rules. Written from the docstrings, as the other pages."]
     others = {made.__name__: f"{kind}/{name}.md" for kind in REGISTRIES for name, made in REGISTRIES[kind].items()}
-    for name in PARTS:
-        function = getattr(robustcore, name)
-        summary, text, section = _sections(function)
-        called = f"robustcore.{name}{_bare(function)}".replace("'", '"')
-        notes = section["Notes"].split("\n\n")
-        out += [f"## {name}", summary, f"```python\n{called}\n```", text, "\n".join(_bullets(section["Parameters"]))]
-        kind, _, what = section["Returns"].partition("\n")
-        out += [f"**Returns** ({kind}): {' '.join(what.split())}".removesuffix(": ")]
-        out += [_labelled(note) for note in notes] + [f"```pycon\n{section['Examples']}\n```"]
-    body = (part if part.startswith("```") else _markdown(part, others) for part in out if part)
-    return "\n\n".join(body) + "\n\n[All rules, mixings and attacks](index.md)\n"
+    out = ["# Parts", "The functions that are no rules. Written from the docstrings, as the other pages."]
+    out += (part(name, others) for name in PARTS)
+    return "\n\n".join(out) + "\n\n[All rules, mixings and attacks](index.md)\n"
+
+
+def part(name: str, linked: dict[str, str]) -> str:
+    """What there is to say of one of them, in Markdown."""
+    function = getattr(robustcore, name)
+    summary, text, section = _sections(function)
+    called = f"robustcore.{name}{_bare(function)}".replace("'", '"')
+    notes = section["Notes"].split("\n\n")
+    out = [f"## {name}", summary, f"```python\n{called}\n```", text, "\n".join(_bullets(section["Parameters"]))]
+    kind, _, what = section["Returns"].partition("\n")
+    out += [f"**Returns** ({kind}): {' '.join(what.split())}".removesuffix(": ")]
+    out += [_labelled(note) for note in notes] + [f"```pycon\n{section['Examples']}\n```"]
+    return "\n\n".join(piece if piece.startswith("```") else _markdown(piece, linked) for piece in out if piece)
 
 
 def _labelled(note: str) -> str:

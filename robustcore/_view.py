@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robustcore import _core
-from robustcore._geometry import MOST_STRETCHED, Floats, Geometry
+from robustcore._geometry import LONGEST, MOST_STRETCHED, Floats, Geometry
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class View:
 
     def coordinates(self) -> tuple[Floats, float]:
         """The vectors in as few dimensions as they need, the reference in the origin, times a scale; and that scale."""
-        stretch = self.stretch * self.beyond
+        stretch = np.minimum(self.stretch * self.beyond, LONGEST)  # where it is more than float64 can say
         unit = math.ldexp(1.0, 1 - math.frexp(stretch.max())[1])  # the farthest stays where it is seen
         return _core.coordinates(self.D, stretch * unit, self.reference), self.scale * unit
 

@@ -151,11 +151,17 @@ def rules(name: str | None) -> None:
                 lines[2:2] = [] if kind == "attacks" else [f"Guarantee: {entry.guarantee}"]
                 for line in lines:
                     console.print(Padding(escape(line.replace("`", "")), (0, 0, 0, 6)), highlight=False)
+        console.print("[bold]Parts[/bold]")
+        console.print(f"  {', '.join(_docs.PARTS)}", highlight=False)
         console.print("\nParameters and an example: robustcore rules NAME")
+        return
+    if name in _docs.PARTS:
+        console.print(Markdown(_docs.part(name, {}), hyperlinks=False))
         return
     found = [entry for entry in known if name in (entry.name, entry.made.__name__)]
     if not found:
-        raise ValueError(f"there is no {name!r}; there are {', '.join(sorted(entry.name for entry in known))}")
+        there = sorted([*(entry.name for entry in known), *_docs.PARTS])
+        raise ValueError(f"there is no {name!r}; there are {', '.join(there)}")
     for entry in found:
         console.print(Markdown(_docs.page(entry, links=False), hyperlinks=False))
 

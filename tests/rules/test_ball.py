@@ -285,3 +285,6 @@ def test_center_of_all_updates():
         X[5, 0] = far
         assert rc.meb_center(X)[0] == pytest.approx(far / 2, rel=1e-9)
         assert rc.minimum_enclosing_ball(X).radius == pytest.approx(far / 2, rel=1e-12)
+    tiny = 1e-15 * np.random.default_rng(0).normal(size=(5, 4))
+    tiny[3, 0] = 1e300  # in units of the others, that is more than float64 can say
+    assert rc.meb_center(tiny)[0] == pytest.approx(5e299, rel=1e-9)
