@@ -232,7 +232,7 @@ in a process of its own, on one thread. Gap: how far our radius may be above the
 Standard normal updates in 10 dimensions, f // 2 of them three times as far out; from the data to the answer, in
 milliseconds. In brackets: what all subsets would take, by their number.
 
-![Seconds against n, both logarithmic: trying all subsets rises steeply and ends at n = 18 to 25 after seconds; the
+![Seconds against n, both logarithmic: trying all subsets rises steeply, to about a second at n = 18 to 25; the
 searches of mda, minmax_meb and centroid_ball rise slowly, to n = 400, 80 and 100 in less than a second](growth.png)
 
 {growth}
