@@ -229,6 +229,7 @@ cdef extern from "nspace/minmax.hpp" namespace "rc" nogil:
         int64_t steps
     MinMax c_minmax_meb "rc::minmax_meb"(
         const double* x, int64_t n, int64_t k, int64_t t, const Budget&, Team&) except +
+
 cdef extern from "nspace/centroids.hpp" namespace "rc" nogil:
     cppclass CentroidBall:
         vector[Subset] subsets

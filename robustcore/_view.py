@@ -69,12 +69,9 @@ def view(geometry: Geometry, reference: int, radius: float, exact: bool = False)
     return View(D, scale, stretch, np.maximum(beyond, 1.0), reference, int(sums.argmin()), scores)
 
 
-def view_from_the_midst(geometry: Geometry, least: float = 0.0, exact: bool = False, count: int | None = None) -> View:
-    """The view from whom a majority, or ``count`` vectors, are nearest to.
-
-    What is not much farther away than ``least`` is not far.
-    """
-    center, reach = geometry.reach(count)
+def view_from_the_midst(geometry: Geometry, least: float = 0.0, exact: bool = False) -> View:
+    """The view from whom a majority is nearest to; what is not much farther away than ``least`` is not far."""
+    center, reach = geometry.reach()
     return view(geometry, center, max(reach, least), exact)
 
 

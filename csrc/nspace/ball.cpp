@@ -263,13 +263,13 @@ OneCenter::Curve OneCenter::curve(std::int64_t columns) {
 }
 
 // The coefficients of all shares along the curve but that of the last point, which is h / height.
-void OneCenter::find_shares(const Curve& c, std::int64_t columns) {
-  const double height = columns < size() - 1 ? R(columns, columns) : infinity;
+void OneCenter::find_shares(const Curve& c) {
+  const std::int64_t columns = size() - 2;
+  const double height = R(columns, columns);
   alpha_.assign(mu_.begin(), mu_.begin() + columns);
   beta_.assign(nu_.begin(), nu_.begin() + columns);
-  gamma_.assign(static_cast<std::size_t>(columns), 0.0);
-  if (height < infinity)
-    for (std::int64_t e = 0; e < columns; ++e) gamma_[e] = R(e, columns) / height;
+  gamma_.resize(static_cast<std::size_t>(columns));
+  for (std::int64_t e = 0; e < columns; ++e) gamma_[e] = R(e, columns) / height;
   solve_upper(columns, alpha_);
   if (c.c2 > 0.0) solve_upper(columns, beta_);
   solve_upper(columns, gamma_);
@@ -290,8 +290,9 @@ OneCenter::Course OneCenter::course(const Curve& c, double alpha, double beta, d
   return {at, -gamma * c.c1, at * c.c2 + beta * c.c1};
 }
 
-// y, t and the shares at this place of the curve.
-void OneCenter::look(const Curve& c, double sigma, std::int64_t columns) {
+// t and the shares at this place of the curve.
+void OneCenter::look(const Curve& c, double sigma) {
+  const std::int64_t columns = size() - 2;
   t_ = c.value(sigma);
   const double h = c.height(sigma), below = 1.0 + c.c2 * sigma * sigma;
   double sum = 0.0;
@@ -300,8 +301,8 @@ void OneCenter::look(const Curve& c, double sigma, std::int64_t columns) {
     support_[j].share = std::max((f.at + sigma * (f.along + sigma * f.beyond)) / below, 0.0);
     sum += support_[j].share;
   }
-  if (columns < size() - 1) sum += support_[columns + 1].share = h > 0.0 ? h / R(columns, columns) : 0.0;
-  for (std::int64_t j = 0; j <= columns || j < size(); ++j) support_[j].share /= sum;
+  sum += support_.back().share = h > 0.0 ? h / R(columns, columns) : 0.0;
+  for (Point& p : support_) p.share /= sum;
 }
 
 // y for the shares as they are.
@@ -342,7 +343,7 @@ void OneCenter::travel(bool up) {
       support_.back().share += step;
     } else {
       const Curve c = curve(m);
-      find_shares(c, m);
+      find_shares(c);
       double sigma = h / c.c1;
       if (c.c2 > 0.0 && h > 0.0) {
         const double root = std::sqrt(std::max(c.c1 * c.c1 - 4.0 * c.c2 * h * h, 0.0));
@@ -368,7 +369,7 @@ void OneCenter::travel(bool up) {
         if (up ? at < end : at > end) end = at, leaves = j;
       }
       if (!std::isfinite(end)) end = sigma;  // rounding alone: what the shares prove says how good it is
-      look(c, end, m);
+      look(c, end);
     }
     if (leaves < 0) break;
     drop(leaves);

@@ -89,8 +89,8 @@ class OneCenter {
   void solve_upper(std::int64_t columns, std::vector<double>& x) const;
   Curve curve(std::int64_t columns);
   static Course course(const Curve& c, double alpha, double beta, double gamma);
-  void find_shares(const Curve& c, std::int64_t columns);
-  void look(const Curve& c, double sigma, std::int64_t columns);
+  void find_shares(const Curve& c);
+  void look(const Curve& c, double sigma);
   void place();
   void travel(bool up);
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustcore import _core
+from robustcore._budget import Budget, as_budget
 from robustcore._constraints import MAJORITY, ConstraintError, Inequality, as_count, check_dropped, check_f
 from robustcore._geometry import ORIGIN, Floats, Geometry, Progress
 from robustcore._result import Aggregation, Optimum
@@ -185,6 +186,23 @@ class LinearRule(Rule):
             gap=answer.gap,
             optimum=answer.optimum,
         )
+
+
+@dataclass(frozen=True, repr=False)
+class SearchRule(LinearRule):
+    """A linear rule that searches among subsets, for as long as its budget lasts."""
+
+    budget: Budget | float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.budget is not None:
+            object.__setattr__(self, "budget", as_budget(self.name, self.budget))
+
+    @property
+    def limits(self) -> tuple[int, float]:
+        """What `Budget.limits` says."""
+        return as_budget(self.name, self.budget).limits
 
 
 def aggregation(

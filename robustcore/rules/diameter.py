@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robustcore import _core
-from robustcore._budget import Budget, as_budget
+from robustcore._budget import Budget
 from robustcore._geometry import FAR, NEAR, Floats, Geometry
 from robustcore._result import Optimum
 from robustcore._updates import OnMalformed, read
-from robustcore.rules._base import LinearRule, Mixings, Weights, face_of
+from robustcore.rules._base import Mixings, SearchRule, Weights, face_of
 
 
 @dataclass(frozen=True, repr=False)
-class MDA(LinearRule):
+class MDA(SearchRule):
     """Minimum-diameter averaging: the mean of the n - f updates whose largest distance is smallest.
 
     Exact, for hundreds of clients. Of several such subsets it is the first in lexicographic order.
@@ -67,20 +67,13 @@ class MDA(LinearRule):
     """
 
     f: int
-    _: KW_ONLY
-    budget: Budget | float | None = None
     name: ClassVar[str] = "mda"
     minimised: ClassVar[str] = "the diameter"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.budget is not None:
-            object.__setattr__(self, "budget", as_budget(self.name, self.budget))
 
     def search(self, geometry: Geometry, f: int) -> Found:
         """The subset of the vectors."""
         D = _in_order(geometry)
-        steps, seconds = as_budget(self.name, self.budget).limits
+        steps, seconds = self.limits
         vectors, low, high = _core.smallest_diameter(D, f, steps, seconds, geometry.progress)
         distances = geometry.vectors(geometry.distances)
         value = float(distances[np.ix_(vectors, vectors)].max())

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from robustcore import _core
-from robustcore._budget import Budget, as_budget
+from robustcore._budget import Budget
 from robustcore._constraints import ConstraintError
 from robustcore._geometry import Geometry
 from robustcore._result import BindingBall, Optimum
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed
-from robustcore._view import view_from_the_midst
-from robustcore.rules._base import LinearRule, Mixings, Weights, face_of
+from robustcore._view import view
+from robustcore.rules._base import Mixings, SearchRule, Weights, face_of
 
 # Up to f vectors may be this many times farther away than n - f of them reach. They are as good as infinitely far: from
 # every ball that holds one, whoever is close to the others is one radius away, to ASIDE. Without them, the others keep
@@ -26,7 +26,7 @@ ROUNDING = 1e-9  # of c*, in radii
 
 
 @dataclass(frozen=True, repr=False)
-class MinMaxMEB(LinearRule):
+class MinMaxMEB(SearchRule):
     """The optimal rule for validity in enclosing balls: as few radii as possible from every candidate's center.
 
     Any n - f updates may be the honest ones. Of their smallest enclosing balls, with centers c_T and radii r_T, the
@@ -78,16 +78,9 @@ class MinMaxMEB(LinearRule):
     """
 
     f: int
-    _: KW_ONLY
-    budget: Budget | float | None = None
     name: ClassVar[str] = "minmax_meb"
     minimised: ClassVar[str] = "c*"
     exact: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.budget is not None:
-            object.__setattr__(self, "budget", as_budget(self.name, self.budget))
 
     def _check(self, n: int) -> None:
         super()._check(n)
@@ -98,15 +91,14 @@ class MinMaxMEB(LinearRule):
         equal = np.flatnonzero((geometry.vectors(geometry.distances) == 0.0).sum(axis=1) >= geometry.n - f)
         if len(equal):
             return _equal(geometry, f, int(equal[0]), len(equal))
-        seen = view_from_the_midst(geometry, count=geometry.n - f)  # no radius is less than half of how far they reach
-        distances = geometry.vectors(geometry.distances)[seen.reference]
-        reach = float(np.partition(distances, geometry.n - f - 1)[geometry.n - f - 1])
-        near = np.flatnonzero(distances <= FARTHEST * reach)
+        center, reach = geometry.reach(geometry.n - f)  # no radius is less than half of that
+        seen = view(geometry, center, reach)
+        near = np.flatnonzero(geometry.vectors(geometry.distances)[center] <= FARTHEST * reach)
         aside = geometry.n - len(near)
         points = _core.coordinates(
-            np.ascontiguousarray(seen.D[np.ix_(near, near)]), seen.stretch[near], int((near < seen.reference).sum())
+            np.ascontiguousarray(seen.D[np.ix_(near, near)]), seen.stretch[near], int((near < center).sum())
         )
-        steps, seconds = as_budget(self.name, self.budget).limits
+        steps, seconds = self.limits
         shares, value, bound, balls, _, _ = _core.minmax_meb(
             points, f - aside, get_num_threads(), steps, seconds, geometry.progress
         )
@@ -149,9 +141,8 @@ class SafeMEB:
     Attributes
     ----------
     point
-        In all of the balls, to 1e-9 of their radii (1e-7, where updates are so far away that `MinMaxMEB` leaves them
-        aside), in the structure and dtype of one update; None where they have no point in common (or none was found
-        within the budget).
+        In all of the balls, to 1e-7 of their radii, in the structure and dtype of one update; None where they have no
+        point in common (or none was found within the budget).
     margin : float
         ``1 - c``: by what share all balls may shrink around their centers and still hold a common point; negative by
         as much as they would have to grow.

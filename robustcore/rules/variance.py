@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from robustcore import _core, theory
-from robustcore._budget import Budget, as_budget
+from robustcore._budget import Budget
 from robustcore._geometry import Geometry
 from robustcore._result import Optimum
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed
-from robustcore.rules._base import LinearRule, Mixings, Weights, face_of
+from robustcore.rules._base import Mixings, SearchRule, Weights, face_of
 
 
 @dataclass(frozen=True, repr=False)
-class SMEA(LinearRule):
+class SMEA(SearchRule):
     """Smallest maximum eigenvalue averaging: the mean of the n - f updates that vary least in their widest direction.
 
     Of all subsets of n - f updates it takes the one whose covariance (the mean of the squared deviations) has the
@@ -65,23 +65,16 @@ class SMEA(LinearRule):
     """
 
     f: int
-    _: KW_ONLY
-    budget: Budget | float | None = None
     name: ClassVar[str] = "smea"
     minimised: ClassVar[str] = "the largest variance"
     exact: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.budget is not None:
-            object.__setattr__(self, "budget", as_budget(self.name, self.budget))
 
     def _guarantee(self, n: int) -> float | None:
         return theory.smea_upper_bound(n, self.f)
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         D, scale = geometry.finite(geometry.unit())
-        steps, seconds = as_budget(self.name, self.budget).limits
+        steps, seconds = self.limits
         chosen, *found = _core.smallest_variance(
             geometry.vectors(D), f, get_num_threads(), steps, seconds, geometry.progress
         )
