@@ -19,8 +19,9 @@ except ImportError as error:
 from robustcore import attacks, theory
 from robustcore._budget import Budget
 from robustcore._build import __version__, build_info
+from robustcore._certify import certify
 from robustcore._constraints import ConstraintError
-from robustcore._result import Aggregation, Ball, BindingBall, CentroidBall, Optimum
+from robustcore._result import Aggregation, Ball, BindingBall, CentroidBall, Certificate, Optimum, Worst
 from robustcore._threads import get_num_threads, num_threads, set_num_threads
 from robustcore.mixing import ARC, MIXINGS, NNM, Bucketing, Clipping, Mixing
 from robustcore.rules import RULES, aggregate
@@ -73,6 +74,7 @@ __all__ = [
     "Bulyan",
     "CenteredClip",
     "CentroidBall",
+    "Certificate",
     "Clipping",
     "ConstraintError",
     "GeometricMedian",
@@ -92,6 +94,7 @@ __all__ = [
     "SafeMEB",
     "SignMajority",
     "TrimmedMean",
+    "Worst",
     "__version__",
     "aggregate",
     "attacks",
@@ -101,6 +104,7 @@ __all__ = [
     "caf",
     "centered_clip",
     "centroid_ball",
+    "certify",
     "geometric_median",
     "get_num_threads",
     "krum",

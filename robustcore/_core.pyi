@@ -153,6 +153,16 @@ def centroid_ball(
     seconds: float = 0.0,
     progress: Callable[[float], object] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], float, float]: ...
+def worst_subset(
+    of: str,
+    x: NDArray[np.float64],
+    t: int,
+    y: NDArray[np.float64],
+    threads: int = 1,
+    steps: int = 0,
+    seconds: float = 0.0,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[NDArray[np.int64], float, float]: ...
 def default_threads() -> int: ...
 def isa() -> str: ...
 def use_isa(name: str) -> None: ...

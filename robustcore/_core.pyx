@@ -16,6 +16,7 @@ cdef extern from *:
     """
     #include <string>
     #include "kernels.hpp"
+    #include "nspace/certificate.hpp"
     #include "nspace/centroids.hpp"
     #include "nspace/clip.hpp"
     #include "nspace/coordinates.hpp"
@@ -167,6 +168,10 @@ cdef extern from "nspace/clip.hpp" namespace "rc" nogil:
 
 cdef extern from "nspace/subsets.hpp" namespace "rc" nogil:
     ctypedef vector[int32_t] Subset
+    cppclass Worst:
+        Subset subset
+        double low
+        double high
     cppclass Budget:
         int64_t steps
         double seconds
@@ -238,6 +243,14 @@ cdef extern from "nspace/centroids.hpp" namespace "rc" nogil:
         double gap
     CentroidBall c_centroid_ball "rc::centroid_ball"(
         const double* x, int64_t n, int64_t k, int64_t f, const Budget&, Team&) except +
+    Worst c_farthest_centroid "rc::farthest_centroid"(
+        const double* x, int64_t n, int64_t k, int64_t f, const double* y, const Budget&, Team&) except +
+
+cdef extern from "nspace/certificate.hpp" namespace "rc" nogil:
+    Worst c_meb_factor "rc::meb_factor"(
+        const double* x, int64_t n, int64_t k, int64_t t, const double* y, const Budget&, Team&) except +
+    Worst c_robustness "rc::robustness"(
+        const double* x, int64_t n, int64_t k, int64_t t, const double* y, const Budget&, Team&) except +
 
 cdef extern from "kernels.hpp" namespace "rc" nogil:
     void c_use_kernels "rc::use_kernels"(string) except +
@@ -868,6 +881,39 @@ def centroid_ball(
         with nogil:
             found = c_centroid_ball(&x[0, 0], x.shape[0], x.shape[1], f, budget, crew.team[0])
     return np.array(found.subsets, np.int64), np.array(found.shares), found.radius, found.gap
+
+
+def worst_subset(
+    str of,
+    const double[:, ::1] x,
+    Py_ssize_t t,
+    const double[::1] y,
+    int threads=1,
+    int64_t steps=0,
+    double seconds=0.0,
+    progress=None,
+):
+    """The (n - t,) int64 subset of the points x (n, k) that y (k,) is worst for, how much so, and a bound for any subset.
+
+    ``of``: "meb_factor", "kappa" or "centroid"; see nspace/certificate.hpp and centroids.hpp.
+    """
+    cdef Py_ssize_t n = x.shape[0], k = x.shape[1]
+    cdef Budget budget
+    cdef Worst found
+    cdef int what = ("meb_factor", "kappa", "centroid").index(of)
+    if not 0 <= 2 * t < n <= most_points or not k or y.shape[0] != k:
+        raise ValueError("0 <= 2t < n, no more points than there are bits for, and coordinates")
+    budget.steps, budget.seconds = steps, seconds
+    cdef _Crew crew = _Crew(threads, progress)
+    with crew:
+        with nogil:
+            if what == 0:
+                found = c_meb_factor(&x[0, 0], n, k, t, &y[0], budget, crew.team[0])
+            elif what == 1:
+                found = c_robustness(&x[0, 0], n, k, t, &y[0], budget, crew.team[0])
+            else:
+                found = c_farthest_centroid(&x[0, 0], n, k, t, &y[0], budget, crew.team[0])
+    return np.array(found.subset, np.int64), found.low, found.high
 
 
 cdef Quadratic quadratic(const double[:, ::1] G, const double[::1] h, Py_ssize_t t) except *:

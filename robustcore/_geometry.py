@@ -77,6 +77,12 @@ class Geometry:
         self._relative = False
         self.owner = self.kept if self.is_plain else np.arange(self.n)
 
+    def with_extra(self) -> Geometry:
+        """The same with the extra points as vectors behind the others."""
+        out = copy(self)
+        out.n = len(self.full)
+        return out
+
     @property
     def is_plain(self) -> bool:
         """Whether the points are the rows of core, all vectors and none dropped."""

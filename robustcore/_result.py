@@ -208,3 +208,94 @@ class CentroidBall:
     shares: NDArray[np.float64] = field(repr=False)
     gap: float
     dropped: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Worst:
+    """The choice of honest clients for which an output is worst.
+
+    Attributes
+    ----------
+    low : float
+        What it is for ``honest``: attained.
+    high : float
+        What no choice exceeds: proved. Above ``low`` only where the search was stopped by its budget.
+    honest : (n - f,) int64
+        The clients that would have to be the honest ones, in increasing order; the others lie. Empty where there is
+        nothing to compare with (`Certificate.kappa` is -inf then).
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.Worst(low=1.0, high=1.5, honest=np.array([0, 1])).exact
+    False
+    """
+
+    low: float
+    high: float
+    honest: NDArray[np.int64] = field(repr=False)
+
+    @property
+    def exact(self) -> bool:
+        """Whether both are the same."""
+        return self.low == self.high
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What an output is worth on its input: at worst over every choice of n - f honest clients.
+
+    Attributes
+    ----------
+    n, f, d : int
+        Clients, Byzantine clients at most, and coordinates.
+    worst : dict of str to Worst
+        For "meb_factor", "kappa" and "centroid_ratio": the interval in which each is proved to lie, and who would have
+        to be honest.
+    rule : Rule or None
+        The rule, where the output was an `Aggregation`.
+    dropped : dict of int to str
+        The clients whose update could not be used, and why. They count against f.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> X = np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 1.0], [1.0, 9.0]])
+    >>> c = rc.certify(X, np.array([1.0, 0.5]), f=1)
+    >>> round(c.meb_factor, 3), c.exact
+    (0.89, True)
+    """
+
+    n: int
+    f: int
+    d: int
+    worst: dict[str, Worst]
+    rule: Rule | None = None
+    dropped: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def meb_factor(self) -> float:
+        """The smallest c for which the output is proved to be c-MEB valid, whoever is honest.
+
+        The largest ``|y - c_T| / r_T`` over the smallest balls around n - f clients; infinite where n - f clients agree
+        and y is elsewhere.
+        """
+        return self.worst["meb_factor"].high
+
+    @property
+    def kappa(self) -> float:
+        """The largest ``|y - mean(S)|^2 / variance(S)`` over the S of n - f clients; 0 / 0 is -inf, as in the paper."""
+        return self.worst["kappa"].high
+
+    @property
+    def centroid_ratio(self) -> float:
+        """The largest distance of the output from the mean of n - f clients, over the radius of `centroid_ball`.
+
+        1 is the best that can be; 0 where all means are one, and y is that.
+        """
+        return self.worst["centroid_ratio"].high
+
+    @property
+    def exact(self) -> bool:
+        """Whether all three are exact."""
+        return all(worst.exact for worst in self.worst.values())

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robustcore import _core
 from robustcore._geometry import LONGEST, MOST_STRETCHED, Floats, Geometry
@@ -37,11 +38,18 @@ class View:
     medoid: int
     scores: Floats
 
-    def coordinates(self) -> tuple[Floats, float]:
-        """The vectors in as few dimensions as they need, the reference in the origin, times a scale; and that scale."""
+    def coordinates(self, of: NDArray[np.int64] | None = None) -> tuple[Floats, float]:
+        """The vectors in as few dimensions as they need, the reference in the origin, times a scale; and that scale.
+
+        All of them, or these: in increasing order, the reference among them (or else the first is in the origin).
+        """
         stretch = np.minimum(self.stretch * self.beyond, LONGEST)  # where it is more than float64 can say
+        D, reference = self.D, self.reference
+        if of is not None:
+            D, stretch = np.ascontiguousarray(D[np.ix_(of, of)]), stretch[of]
+            reference = int((of < reference).sum())
         unit = math.ldexp(1.0, 1 - math.frexp(stretch.max())[1])  # the farthest stays where it is seen
-        return _core.coordinates(self.D, stretch * unit, self.reference), self.scale * unit
+        return _core.coordinates(D, stretch * unit, reference), self.scale * unit
 
     def true(self, weights: Floats) -> Floats:
         """The weights, for vectors that are farther away than their stretch says."""

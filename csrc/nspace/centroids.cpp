@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 #include "../arithmetic.hpp"
@@ -33,16 +34,12 @@ class Search {
       if (!std::isfinite(v)) throw std::invalid_argument("x is finite");
       extent = std::max(extent, std::abs(v));
     }
-    exponent_ = std::ilogb(extent);
+    exponent_ = extent > 0.0 ? std::ilogb(extent) : 0;
     for (double& v : x_) v = std::ldexp(v, -exponent_);
   }
 
   CentroidBall run() {
-    for (std::int64_t j = 0; j < k_; ++j) {
-      double sum = 0.0;
-      for (std::int64_t i = 0; i < n_; ++i) sum += x_[i * k_ + j];
-      y_[j] = static_cast<double>(r_) * (sum / static_cast<double>(n_));
-    }
+    for (std::int64_t j = 0; j < k_; ++j) y_[j] = static_cast<double>(r_) * (total(j) / static_cast<double>(n_));
     look();
     Subset first(static_cast<std::size_t>(r_)), last(first);  // so that there are several, whatever the budget
     std::iota(first.begin(), first.end(), 0);
@@ -65,7 +62,31 @@ class Search {
     }
   }
 
+  // The centroid without T is (sum of all - sum of T) / (n - f), so that its distance from y is that of the sum of T from
+  // (sum of all - (n - f) y), but for the factor.
+  Worst farthest(const double* y) {
+    const double count = static_cast<double>(n_ - f_);
+    for (std::int64_t j = 0; j < k_; ++j) {
+      const double to = count * std::ldexp(y[j], -exponent_);
+      y_[j] = r_ == f_ ? total(j) - to : to;
+    }
+    if (r_ > 0) look();
+    add_to_pool(local_maxima(form(), allowance_), -1.0);
+    auto [id, known] = farthest_known();
+    const Largest largest = largest_quadratic(form(), allowance_, known * (1.0 + least_excess));
+    if (!largest.subset.empty() && add_to_pool({largest.subset}, known)) std::tie(id, known) = farthest_known();
+    const double upper = std::max(largest.bound, known) + rounding();
+    return {members(pool_[id]), std::ldexp(std::sqrt(known) / count, exponent_),
+            std::ldexp(std::sqrt(upper) / count, exponent_)};
+  }
+
  private:
+  double total(std::int64_t j) const {
+    double sum = 0.0;
+    for (std::int64_t i = 0; i < n_; ++i) sum += x_[i * k_ + j];
+    return sum;
+  }
+
   const double* sum_of(std::int64_t id) const { return sums_[id].data(); }
   double square(std::int64_t id) const { return square_distance(sum_of(id), y_.data(), k_); }
   Quadratic form() const { return {G_.data(), h_.data(), n_, r_}; }
@@ -181,6 +202,13 @@ CentroidBall centroid_ball(const double* x, std::int64_t n, std::int64_t k, std:
     return {{first}, {1.0}, 0.0, 0.0};
   }
   return Search(x, n, k, f, budget, team).run();
+}
+
+Worst farthest_centroid(const double* x, std::int64_t n, std::int64_t k, std::int64_t f, const double* y,
+                        const Budget& budget, Team& team) {
+  const StandardArithmetic standard;
+  if (f < 0 || f >= n) throw std::invalid_argument("0 <= f < n");
+  return Search(x, n, k, f, budget, alone_if_few(team, n, f)).farthest(y);
 }
 
 }  // namespace rc

@@ -40,4 +40,9 @@ struct CentroidBall {
 CentroidBall centroid_ball(const double* x, std::int64_t n, std::int64_t k, std::int64_t f, const Budget& budget,
                            Team& team);
 
+// The centroid that is farthest from y[k]: the n - f points it is of, and how far it is at least (as it is) and at most,
+// which are the same but for rounding and the tolerance above, unless the budget is spent.
+Worst farthest_centroid(const double* x, std::int64_t n, std::int64_t k, std::int64_t f, const double* y,
+                        const Budget& budget, Team& team);
+
 }  // namespace rc

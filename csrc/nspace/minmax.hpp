@@ -2,28 +2,17 @@
 // federated learning"): the y that minimises the largest |y - c_T| / r_T over all T of n - t points, where (c_T, r_T) is the
 // smallest ball around T. That is the one-centre of all c_T with weights 1 / r_T, of which few decide.
 //
-// So a few balls are held, y is their one-centre (ball.hpp), and an oracle is asked for a T whose ball y is too far from;
-// until there is none. What the held balls prove is a lower bound on c*, what the oracle proves an upper one.
-//
-// The oracle needs no list of all C(n, t) balls. Let B be the ball around a set A of more than n - t points, and S its
-// support. A T in A that holds S has the ball B; any other misses some of S: branch on which of S is the first to go, and
-// keep those before it. The ball without a point follows from the ball with it in a few steps. For T in A,
-//   |y - c_T| <= r_T + |y - x| for x in T
-//   |y - c_T|^2 + r_T^2 <= max |y - x|^2 over A
-// and r_T^2 is at least the variance of any convex weights of points in T, as are those of the ball of A without the
-// points that leave. What these say together of c_T and r_T is in minmax.cpp.
+// So a few balls are held, y is their one-centre (ball.hpp), and an oracle (candidates.hpp) is asked for a T whose ball y
+// is too far from; until there is none. What the held balls prove is a lower bound on c*, what the oracle proves an upper
+// one.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "../parallel.hpp"
-#include "subsets.hpp"
+#include "candidates.hpp"
 
 namespace rc {
-
-// The most points that the oracle has bits for.
-inline constexpr std::int64_t most_points = 512;
 
 struct MinMax {
   // A ball that y is as far from, in its radii, as from the others: without one of them, y would move.

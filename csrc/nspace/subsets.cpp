@@ -41,6 +41,13 @@ Subset unrank(std::uint64_t place, std::int32_t k) {
   return subset;
 }
 
+Team& alone_if_few(Team& team, std::int64_t n, std::int64_t t) {
+  double subsets = 1.0;
+  for (std::int64_t i = 0; i < t; ++i) subsets *= static_cast<double>(n - i) / static_cast<double>(i + 1);
+  if (subsets < 2000.0) team.work_alone();
+  return team;
+}
+
 Subset Stretch::first() const {
   Subset subset(taken.rbegin(), taken.rend());
   Subset below(static_cast<std::size_t>(wanted));

@@ -39,6 +39,15 @@ std::uint64_t rank(const Subset& subset);  // its place in that order, whatever 
 Subset unrank(std::uint64_t rank, std::int32_t k);
 std::uint64_t binomial(std::int64_t n, std::int64_t k);  // throws where 64 bits do not hold it; so do the two above
 
+// Where there are so few t-subsets of n that waking the others takes longer than the search, nobody wakes them.
+Team& alone_if_few(Team& team, std::int64_t n, std::int64_t t);
+
+// The subset for which something is worst: it is `low` for this one, and no more than `high` for any.
+struct Worst {
+  Subset subset;
+  double low, high;
+};
+
 // What a search may spend before it must answer with the best it has. Zero: as much as it takes.
 struct Budget {
   std::int64_t steps = 0;  // what is found within so many is the same everywhere

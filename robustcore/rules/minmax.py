@@ -95,9 +95,7 @@ class MinMaxMEB(SearchRule):
         seen = view(geometry, center, reach)
         near = np.flatnonzero(geometry.vectors(geometry.distances)[center] <= FARTHEST * reach)
         aside = geometry.n - len(near)
-        points = _core.coordinates(
-            np.ascontiguousarray(seen.D[np.ix_(near, near)]), seen.stretch[near], int((near < center).sum())
-        )
+        points, scale = seen.coordinates(near)
         steps, seconds = self.limits
         shares, value, bound, balls, _, _ = _core.minmax_meb(
             points, f - aside, get_num_threads(), steps, seconds, geometry.progress
@@ -105,7 +103,7 @@ class MinMaxMEB(SearchRule):
         weights = np.zeros(geometry.n)
         weights[near] = shares
         names = geometry.names()[near]
-        decide = tuple(BindingBall(names[T], radius / seen.scale, share) for T, radius, share, _ in balls)
+        decide = tuple(BindingBall(names[T], radius / scale, share) for T, radius, share, _ in balls)
         gap = max(value - bound, 0.0)
         value = bound if gap < ROUNDING else value
         if aside:
