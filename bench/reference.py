@@ -49,3 +49,16 @@ def minmax_meb(X: np.ndarray, f: int) -> float:
     """c* of MinMax-MEB, from the balls of all subsets, with robustcore's own balls."""
     balls = [rc.minimum_enclosing_ball(X[list(subset)]) for subset in combinations(range(len(X)), len(X) - f)]
     return rc.weighted_one_center(np.array([b.center for b in balls]), np.array([1 / b.radius for b in balls])).radius
+
+
+def certify(X: np.ndarray, y: np.ndarray, f: int) -> tuple[float, float, float]:
+    """MEB factor, kappa and centroid ratio of y, from all subsets, with robustcore's own balls."""
+    subsets = [X[list(subset)] for subset in combinations(range(len(X)), len(X) - f)]
+    means = np.array([S.mean(axis=0) for S in subsets])
+    off = np.linalg.norm(means - y, axis=1)
+    balls = [rc.minimum_enclosing_ball(S) for S in subsets]
+    return (
+        max(float(np.linalg.norm(y - ball.center)) / ball.radius for ball in balls),
+        max(d**2 / np.mean(np.sum((S - m) ** 2, axis=1)) for d, S, m in zip(off, subsets, means, strict=True)),
+        float(off.max()) / rc.minimum_enclosing_ball(means).radius,
+    )

@@ -17,6 +17,8 @@ from bench.cases import CASES, CYCLES, SHAPES, THREADS, Case
 from bench.peers_balls import MEMORY
 from bench.peers_balls import NAMES as PEERS
 from bench.test_centroids import AGAINST_ALL, BALLS
+from bench.test_certify import AGAINST_ALL as CERTIFIED_AGAINST_ALL
+from bench.test_certify import CERTIFICATES
 from bench.test_diameter import GROWN, SMALL, small
 from bench.test_rules import ATTACKED
 from bench.test_rules import CONTENDERS as RULES
@@ -24,7 +26,15 @@ from robustcore.attacks import ATTACKS
 
 UNIT = "numpy mean(X, axis=0)"
 PASS = "robustcore pairwise_sqdist"
-SEARCHES = ("search", GROWN, *(small(n, f) for n, f in SMALL), BALLS, AGAINST_ALL)
+SEARCHES = (
+    "search",
+    GROWN,
+    *(small(n, f) for n, f in SMALL),
+    BALLS,
+    AGAINST_ALL,
+    CERTIFICATES,
+    CERTIFIED_AGAINST_ALL,
+)
 OVER_PASS = "over_the_pass_at_50_x_1e5_float32"
 NEEDED = (
     {(str(case), name) for case in CASES for name in (UNIT, PASS, "robustcore multi_krum", "read")}
@@ -211,7 +221,9 @@ In milliseconds. `search`: `minimum_diameter_subset` on distances at hand, to th
 between neighbours in a random regular graph and 0 elsewhere, at the smallest f for which 0 is enough, or one below it.
 Small ones go from the data to the aggregate; the naive ones and byzfl try all subsets. `ball of all centroids`: the
 search of `centroid_ball` on coordinates at hand, standard normal points, in some cases with as many at three times the
-distance; and from the data, against `minimum_enclosing_ball` of all centroids, one by one.
+distance; and from the data, against `minimum_enclosing_ball` of all centroids, one by one. `certify`: from the data and
+the coordinate-wise median of them to all three certificates; outliers are ten times as far out and apart, together: all
+moved by 3 in every coordinate.
 
 {searches}
 

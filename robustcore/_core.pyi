@@ -158,6 +158,7 @@ def worst_subset(
     x: NDArray[np.float64],
     t: int,
     y: NDArray[np.float64],
+    exponents: NDArray[np.int32] | None = None,
     threads: int = 1,
     steps: int = 0,
     seconds: float = 0.0,

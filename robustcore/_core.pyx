@@ -250,7 +250,8 @@ cdef extern from "nspace/certificate.hpp" namespace "rc" nogil:
     Worst c_meb_factor "rc::meb_factor"(
         const double* x, int64_t n, int64_t k, int64_t t, const double* y, const Budget&, Team&) except +
     Worst c_robustness "rc::robustness"(
-        const double* x, int64_t n, int64_t k, int64_t t, const double* y, const Budget&, Team&) except +
+        const double* x, const int32_t* exponents, int64_t n, int64_t k, int64_t t, const double* y, const Budget&,
+        Team&) except +
 
 cdef extern from "kernels.hpp" namespace "rc" nogil:
     void c_use_kernels "rc::use_kernels"(string) except +
@@ -888,6 +889,7 @@ def worst_subset(
     const double[:, ::1] x,
     Py_ssize_t t,
     const double[::1] y,
+    const int32_t[::1] exponents=None,
     int threads=1,
     int64_t steps=0,
     double seconds=0.0,
@@ -895,7 +897,8 @@ def worst_subset(
 ):
     """The (n - t,) int64 subset of the points x (n, k) that y (k,) is worst for, how much so, and a bound for any subset.
 
-    ``of``: "meb_factor", "kappa" or "centroid"; see nspace/certificate.hpp and centroids.hpp.
+    ``of``: "meb_factor", "kappa" or "centroid"; see nspace/certificate.hpp and centroids.hpp. ``exponents``: for kappa, (n +
+    1,): of two, the powers that points and y are to be multiplied by.
     """
     cdef Py_ssize_t n = x.shape[0], k = x.shape[1]
     cdef Budget budget
@@ -903,6 +906,10 @@ def worst_subset(
     cdef int what = ("meb_factor", "kappa", "centroid").index(of)
     if not 0 <= 2 * t < n <= most_points or not k or y.shape[0] != k:
         raise ValueError("0 <= 2t < n, no more points than there are bits for, and coordinates")
+    if exponents is None:
+        exponents = np.zeros(n + 1, np.int32)
+    if exponents.shape[0] != n + 1:
+        raise ValueError("an exponent for each point")
     budget.steps, budget.seconds = steps, seconds
     cdef _Crew crew = _Crew(threads, progress)
     with crew:
@@ -910,7 +917,7 @@ def worst_subset(
             if what == 0:
                 found = c_meb_factor(&x[0, 0], n, k, t, &y[0], budget, crew.team[0])
             elif what == 1:
-                found = c_robustness(&x[0, 0], n, k, t, &y[0], budget, crew.team[0])
+                found = c_robustness(&x[0, 0], &exponents[0], n, k, t, &y[0], budget, crew.team[0])
             else:
                 found = c_farthest_centroid(&x[0, 0], n, k, t, &y[0], budget, crew.team[0])
     return np.array(found.subset, np.int64), found.low, found.high

@@ -291,7 +291,7 @@ class Certificate:
     def centroid_ratio(self) -> float:
         """The largest distance of the output from the mean of n - f clients, over the radius of `centroid_ball`.
 
-        1 is the best that can be; 0 where all means are one, and y is that.
+        1 is the best that can be, but for f = 0: then 0 where y is the mean (to 1e-6 of the spread), and else infinite.
         """
         return self.worst["centroid_ratio"].high
 

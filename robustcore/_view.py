@@ -38,13 +38,18 @@ class View:
     medoid: int
     scores: Floats
 
-    def coordinates(self, of: NDArray[np.int64] | None = None) -> tuple[Floats, float]:
+    @property
+    def distant(self) -> Floats:
+        """How much farther from the reference each really is; LONGEST where that is more than float64 can say."""
+        return np.minimum(self.stretch * self.beyond, LONGEST)
+
+    def coordinates(self, of: NDArray[np.int64] | None = None, stretch: Floats | None = None) -> tuple[Floats, float]:
         """The vectors in as few dimensions as they need, the reference in the origin, times a scale; and that scale.
 
-        All of them, or these: in increasing order, the reference among them (or else the first is in the origin).
+        All of them, or these: in increasing order, the reference among them (or else the first is in the origin). As far
+        away as they are, or by ``stretch`` farther than they are seen.
         """
-        stretch = np.minimum(self.stretch * self.beyond, LONGEST)  # where it is more than float64 can say
-        D, reference = self.D, self.reference
+        D, reference, stretch = self.D, self.reference, self.distant if stretch is None else stretch
         if of is not None:
             D, stretch = np.ascontiguousarray(D[np.ix_(of, of)]), stretch[of]
             reference = int((of < reference).sum())

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "../arithmetic.hpp"
@@ -16,24 +17,36 @@ namespace {
 constexpr double epsilon = std::numeric_limits<double>::epsilon();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double near = 10.0;
+constexpr int shortest = -10000;  // the exponent of 0, less than any other
 
 class Robustness {
  public:
-  Robustness(const double* x, std::int64_t n, std::int64_t k, std::int64_t t, const double* y, const Budget& budget,
-             Team& team)
-      : n_(n), k_(k), s_(n - t), x_(x), y_(y), allowance_(alone_if_few(team, n, t), budget), length_(n), order_(n) {
-    for (std::int64_t i = 0; i < n; ++i) length_[i] = std::sqrt(dot(point(i), point(i), k));
+  Robustness(const double* x, const std::int32_t* exponents, std::int64_t n, std::int64_t k, std::int64_t t,
+             const double* y, const Budget& budget, Team& team)
+      : n_(n), k_(k), s_(n - t), from_(x), exponents_(exponents), to_(y), allowance_(alone_if_few(team, n, t), budget),
+        length_(n), order_(n), x_(n * k), y_(k) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      int exponent = 0;
+      const double mantissa = std::frexp(std::sqrt(dot(x + i * k, x + i * k, k)), &exponent);
+      length_[i] = {mantissa > 0.0 ? exponent + exponents[i] : shortest, mantissa};
+    }
     std::iota(order_.begin(), order_.end(), 0);
     std::stable_sort(order_.begin(), order_.end(), [&](auto i, auto j) { return length_[i] < length_[j]; });
-    const double reach = length_[order_[s_ - 1]];
-    const auto end = std::find_if(order_.begin(), order_.end(), [&](auto i) { return length_[i] > near * reach; });
-    near_ = end - order_.begin();
-    if (reach > 0.0) classes_.push_back({-1, near_});  // else each of these subsets is of equal points
-    for (std::int64_t rank = near_; rank < n; ++rank) classes_.push_back({order_[rank], rank});
+    const Length reach = length_[order_[s_ - 1]];
+    const auto is_far = [&](std::int32_t i) {
+      return length_[i].second > 0.0 &&
+             !(std::ldexp(length_[i].second, std::min(length_[i].first - reach.first, 99)) <= near * reach.second);
+    };
+    const std::int64_t count = std::find_if(order_.begin(), order_.end(), is_far) - order_.begin();
+    if (reach.second > 0.0) classes_.push_back({-1, count});  // else each of these subsets is of equal points
+    for (std::int64_t rank = count; rank < n; ++rank) classes_.push_back({order_[rank], rank});
   }
 
   Worst run() {
-    for (const Class& c : classes_) offer(members(c, Subset()));
+    for (const Class& c : classes_) {
+      look(c);
+      offer(members(c, Subset()));
+    }
     if (best_.subset.empty()) return best_;
     for (const Class& c : classes_) climb(c);
     double high = best_.low;
@@ -49,7 +62,23 @@ class Robustness {
     std::int64_t count;
   };
 
-  const double* point(std::int64_t i) const { return x_ + i * k_; }
+  using Length = std::pair<int, double>;  // an exponent and a number of [0.5, 1) or 0: the longer, the larger
+
+  // The points of a class on a scale on which the longest is about 1.
+  void look(const Class& c) {
+    const int one = length_[c.last >= 0 ? c.last : order_[c.count - 1]].first;
+    const auto rescale = [&](double* out, const double* in, int exponent) {
+      for (std::int64_t j = 0; j < k_; ++j) out[j] = std::ldexp(in[j], exponent - one);
+    };
+    for (std::int64_t rank = 0; rank < c.count + (c.last >= 0); ++rank) {
+      const std::int64_t i = rank < c.count ? order_[rank] : c.last;
+      rescale(&x_[i * k_], from_ + i * k_, exponents_[i]);
+    }
+    rescale(y_.data(), to_, exponents_[n_]);
+  }
+
+  const double* point(std::int64_t i) const { return &x_[i * k_]; }
+  const double* of(const Class& c, std::int64_t rank) const { return point(rank < c.count ? order_[rank] : c.last); }
   std::int64_t left_out(const Class& c) const { return c.count + (c.last >= 0) - s_; }
 
   // Of a class, the subset without these; for none given, without the farthest but the last.
@@ -82,15 +111,14 @@ class Robustness {
     double variance = 0.0;
     for (const std::int32_t i : S) variance += square_distance(point(i), at.data(), k_);
     variance /= static_cast<double>(s_);
-    const double quotient = square_distance(y_, at.data(), k_) / variance;
+    const double quotient = square_distance(y_.data(), at.data(), k_) / variance;
     if (!(variance > 0.0) || !(quotient > best_.low)) return false;
     best_.low = quotient;
     best_.subset = S;
-    middle_ = at;
     return true;
   }
 
-  // The form of what a class leaves out, for this quotient, seen from the mean of the best subset.
+  // The form of what a class leaves out, for this quotient.
   struct Form {
     std::vector<double> G, h;
     double constant, rounding;
@@ -98,29 +126,27 @@ class Robustness {
     Quadratic quadratic() const { return {G.data(), h.data(), n, t}; }
   };
 
-  Form form(const Class& c, double quotient) const {
+  Form form(const Class& c, double quotient) {
     const double s = static_cast<double>(s_), one = 1.0 + quotient;
     const std::int64_t m = c.count;
     const auto size = static_cast<std::size_t>(k_);
-    std::vector<double> g(static_cast<std::size_t>(m + 1) * size, 0.0), a(size, 0.0), b(size);
+    std::vector<double> a(size, 0.0);
     for (std::int64_t rank = 0; rank < m + (c.last >= 0); ++rank)
-      for (std::int64_t j = 0; j < k_; ++j)
-        a[j] += g[rank * k_ + j] = point(rank < m ? order_[rank] : c.last)[j] - middle_[j];
-    for (std::int64_t j = 0; j < k_; ++j) b[j] = y_[j] - middle_[j];
+      for (std::int64_t j = 0; j < k_; ++j) a[j] += of(c, rank)[j];
     Form f{std::vector<double>(m * m), std::vector<double>(m), 0.0, 0.0, m, left_out(c)};
     double squares = 0.0, lengths = 0.0;
-    for (std::int64_t i = 0; i <= m; ++i) {
+    for (std::int64_t i = 0; i < m + (c.last >= 0); ++i) {
       allowance_.team().ask(0.0);
-      const double* of = &g[i * k_];
-      const double square = dot(of, of, k_);
+      const double* g = of(c, i);
+      const double square = dot(g, g, k_);
       squares += square;
       lengths += std::sqrt(square);
       if (i == m) break;
-      f.h[i] = one * (square - 2.0 * dot(of, a.data(), k_)) + s * (2.0 * dot(of, b.data(), k_) + quotient * square);
-      for (std::int64_t j = i + 1; j < m; ++j) f.G[i * m + j] = f.G[j * m + i] = one * dot(of, &g[j * k_], k_);
+      f.h[i] = one * (square - 2.0 * dot(g, a.data(), k_)) + s * (2.0 * dot(g, y_.data(), k_) + quotient * square);
+      for (std::int64_t j = i + 1; j < m; ++j) f.G[i * m + j] = f.G[j * m + i] = one * dot(g, of(c, j), k_);
     }
-    const double far = dot(b.data(), b.data(), k_);
-    f.constant = one * dot(a.data(), a.data(), k_) - 2.0 * s * dot(a.data(), b.data(), k_) + s * s * far - quotient * s * squares;
+    const double far = dot(y_.data(), y_.data(), k_);
+    f.constant = one * dot(a.data(), a.data(), k_) - 2.0 * s * dot(a.data(), y_.data(), k_) + s * s * far - quotient * s * squares;
     const double all = one * lengths * lengths + 2.0 * s * std::sqrt(far) * lengths + s * s * far + quotient * s * squares;
     f.rounding = (6.0 + static_cast<double>(k_) / 8.0) * epsilon * all;
     return f;
@@ -128,7 +154,8 @@ class Robustness {
 
   // Exchanges of points, as long as they raise the quotient.
   void climb(const Class& c) {
-    if (left_out(c) == 0) return;
+    if (left_out(c) == 0 || best_.low == infinity) return;
+    look(c);
     for (bool found = true; found && !allowance_.is_spent();) {
       found = false;
       const Form f = form(c, best_.low);
@@ -138,7 +165,8 @@ class Robustness {
 
   // What no subset of the class exceeds.
   double prove(const Class& c) {
-    if (left_out(c) == 0) return best_.low;
+    if (left_out(c) == 0 || best_.low == infinity) return best_.low;
+    look(c);
     while (true) {
       const double quotient = best_.low * (1.0 + tolerance);
       const Form f = form(c, quotient);
@@ -167,14 +195,15 @@ class Robustness {
   }
 
   const std::int64_t n_, k_, s_;
-  const double *x_, *y_;
-  mutable Allowance allowance_;
-  std::vector<double> length_;       // from the origin
+  const double* from_;
+  const std::int32_t* exponents_;
+  const double* to_;
+  Allowance allowance_;
+  std::vector<Length> length_;       // from the origin
   std::vector<std::int32_t> order_;  // by it
-  std::int64_t near_ = 0;
+  std::vector<double> x_, y_;        // as they are seen
   std::vector<Class> classes_;
   Worst best_{{}, -infinity, -infinity};
-  std::vector<double> middle_;  // the mean of the best subset
 };
 
 }  // namespace
@@ -182,8 +211,13 @@ class Robustness {
 Worst meb_factor(const double* x, std::int64_t n, std::int64_t k, std::int64_t t, const double* y, const Budget& budget,
                  Team& team) {
   const StandardArithmetic standard;
-  const Candidates points(x, n, k, t);
-  const std::vector<double> at(y, y + k);
+  std::vector<double> scaled(x, x + n * k), at(y, y + k);
+  double extent = 0.0;
+  for (const double v : scaled) extent = std::max(extent, std::abs(v));
+  const int one = std::ilogb(extent);
+  for (double& v : scaled) v = std::ldexp(v, -one);
+  for (double& v : at) v = std::ldexp(v, -one);
+  const Candidates points(scaled.data(), n, k, t);
   Allowance allowance(alone_if_few(team, n, t), budget);
   Oracle oracle(points, at, team.threads());
   Oracle::Local local = oracle.climb(allowance);
@@ -206,10 +240,10 @@ Worst meb_factor(const double* x, std::int64_t n, std::int64_t k, std::int64_t t
   return worst;
 }
 
-Worst robustness(const double* x, std::int64_t n, std::int64_t k, std::int64_t t, const double* y, const Budget& budget,
-                 Team& team) {
+Worst robustness(const double* x, const std::int32_t* exponents, std::int64_t n, std::int64_t k, std::int64_t t,
+                 const double* y, const Budget& budget, Team& team) {
   const StandardArithmetic standard;
-  return Robustness(x, n, k, t, y, budget, team).run();
+  return Robustness(x, exponents, n, k, t, y, budget, team).run();
 }
 
 }  // namespace rc

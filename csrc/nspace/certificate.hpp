@@ -24,18 +24,18 @@ Worst meb_factor(const double* x, std::int64_t n, std::int64_t k, std::int64_t t
 // Fageot, El-Mhamdi, "Byzantine machine learning: MultiKrum and an optimal notion of robustness", Definition 2).
 //
 // By Dinkelbach's method: `low` is the largest quotient, if |y - mean(S)|^2 - low variance(S) is positive for no S. With
-// s = n - t, g_i = x_i - mu and b = y - mu for any mu, that is, times s^2,
-//   (1 + low) |sum_S g_i|^2 - 2 s <b, sum_S g_i> + s^2 |b|^2 - low s sum_S |g_i|^2,
+// s = n - t, that is, times s^2,
+//   (1 + low) |sum_S x_i|^2 - 2 s <y, sum_S x_i> + s^2 |y|^2 - low s sum_S |x_i|^2,
 // a quadratic form of S, and of the points that S leaves out (quadratic.hpp), which a branch and bound maximises.
 //
 // A form has no more digits than its largest entries. So the points are taken in the order of their distance from the
 // origin: those not `near` times farther than n - t of them reach, first; and for each that is, the subsets in which it is
 // the last.
 //
-// x[n][k], the origin in one of them, that is near n - t; y[k], where n - t of them are equal one of these. -infinity where
-// all S are of equal points. To a share of 1e-10; `high` has what rounding may have done. A form costs n^2 k / 2
+// Point i is x[i] times 2^exponents[i], for x[n][k], and y[k] times 2^exponents[n]; the origin in one of the points, that is
+// near n - t; where n - t of them are equal, y is one of these. -infinity where all S are of equal points. To a share of 1e-10; `high` has what rounding may have done. A form costs n^2 k / 2
 // multiply-adds; a start of the local search and a node are a step of the budget.
-Worst robustness(const double* x, std::int64_t n, std::int64_t k, std::int64_t t, const double* y, const Budget& budget,
-                 Team& team);
+Worst robustness(const double* x, const std::int32_t* exponents, std::int64_t n, std::int64_t k, std::int64_t t,
+                 const double* y, const Budget& budget, Team& team);
 
 }  // namespace rc
