@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
+from bisect import bisect_left
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class ConstraintError(ValueError):
@@ -27,7 +31,7 @@ class ConstraintError(ValueError):
 
 
 class Inequality(NamedTuple):
-    """Something that n and f, or n, f and m must satisfy."""
+    """Something that n and f, or n, f and m must satisfy; with fewer f, or fewer m >= 1, it holds as well."""
 
     text: str
     holds: Callable[..., bool]
@@ -44,12 +48,13 @@ KRUM_F = {
     "classic": Inequality("n >= 2f + 3 (or n = 1)", lambda n, f: n >= 2 * f + 3 or (n == 1 and f == 0)),
 }
 KRUM_M = {
-    "theory": Inequality("1 <= m <= n - f", lambda n, f, m: 1 <= m <= n - f),
+    "theory": Inequality("1 <= m <= n - f", lambda n, f, m: (m >= 1) & (m <= n - f)),
     "classic": Inequality("1 <= m <= n - f - 2 (or n = 1)", lambda n, f, m: 1 <= m <= max(n - f - 2, n == 1)),
 }
 # What Bulyan's second step needs of the n - 2f that its first has chosen.
 BULYAN = Inequality("n >= 4f + 3", lambda n, f: n >= 4 * f + 3)
-# The resilience of approximate agreement (centroid-agreement, Table 1), which the step of RB-TM is made for.
+# The resilience of approximate agreement (centroid-agreement, Table 1), which the step of RB-TM is made for; and what
+# the worst inputs for Multi-Krum need (multikrum, Theorem 4 and Proposition B.1).
 AGREEMENT = Inequality("n > 3f", lambda n, f: n > 3 * f)
 
 
@@ -67,9 +72,25 @@ def as_count(rule: str, name: str, value: Any) -> int:
     return count
 
 
+def as_counts(rule: str, name: str, value: Any) -> int | NDArray[np.int64]:
+    """As `as_count`, also for an array, all of whose entries must be non-negative whole numbers."""
+    if not (isinstance(value, (np.ndarray, list, tuple, range)) and np.ndim(value)):
+        return as_count(rule, name, value)
+    array = np.asarray(value)
+    if array.size and (array.dtype.kind != "i" or array.min() < 0):
+        entries = [as_count(rule, name, entry) for entry in np.asarray(value, object).flat]
+        array = np.array(entries, np.int64).reshape(array.shape)
+    return array.astype(np.int64)
+
+
+def check_least(rule: str, name: str, count: int, least: int) -> None:
+    """Raise ConstraintError unless the count is at least so much."""
+    if count < least:
+        raise ConstraintError(f"{rule} needs {name} >= {least}; here {name} = {count}")
+
+
 def _not_negative(rule: str, name: str, count: int) -> None:
-    if count < 0:
-        raise ConstraintError(f"{rule} needs {name} >= 0; here {name} = {count}")
+    check_least(rule, name, count, 0)
 
 
 def as_number(rule: str, name: str, value: Any, wanted: Literal["> 0", ">= 0", ""] = "> 0") -> float:
@@ -90,8 +111,8 @@ def check_f(rule: str, inequality: Inequality, n: int, f: int) -> None:
     _not_negative(rule, "f", f)
     if inequality.holds(n, f):
         return
-    best = next((g for g in range(n, -1, -1) if inequality.holds(n, g)), None)
-    advice = f"with n = {n}, f can be at most {best}" if best is not None else f"no f is valid with n = {n}"
+    best = bisect_left(range(n + 1), True, key=lambda g: not inequality.holds(n, g)) - 1
+    advice = f"with n = {n}, f can be at most {best}" if best >= 0 else f"no f is valid with n = {n}"
     raise ConstraintError(f"{rule} needs {inequality.text}; here n = {n} and f = {f} ({advice})")
 
 
@@ -99,7 +120,7 @@ def check_m(rule: str, inequality: Inequality, n: int, f: int, m: int) -> None:
     """Raise ConstraintError unless the inequality holds for n, f and m."""
     if inequality.holds(n, f, m):
         return
-    best = next(g for g in range(n, 0, -1) if inequality.holds(n, f, g))
+    best = bisect_left(range(1, n + 1), True, key=lambda g: not inequality.holds(n, f, g))
     advice = f"with these n and f, m can be at most {best}"
     raise ConstraintError(f"{rule} needs {inequality.text}; here n = {n}, f = {f} and m = {m} ({advice})")
 

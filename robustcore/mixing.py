@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from robustcore import theory
 from robustcore._constraints import MAJORITY, as_count, as_number, check_dropped, check_f
 from robustcore._geometry import Floats, Geometry
 from robustcore._registry import make
@@ -70,7 +71,8 @@ class NNM(Mixing):
     Cost: O(n^2 (n + f^2)) in front of rules that are decided by distances, which are formed anyway. In front of
     coordinate-wise rules the distances, and n (n - f) d multiply-adds.
 
-    Guarantee: a kappa* of the rule behind it becomes at most 8f / (n - f) (kappa* + 1).
+    Guarantee: a kappa* of the rule behind it becomes at most 8f / (n - f) (kappa* + 1)
+    (`robustcore.theory.nnm_upper_bound`).
 
     References
     ----------
@@ -95,7 +97,7 @@ class NNM(Mixing):
         check_f(self.name, MAJORITY, n, self.f)
 
     def guarantee(self, kappa: float, n: int, f: int | None) -> float | None:
-        return 8 * self.f / (n - self.f) * (kappa + 1) if f == self.f else None
+        return theory.nnm_upper_bound(kappa, n, self.f) if f == self.f else None
 
     def apply(self, geometry: Geometry) -> Geometry:
         n = geometry.n

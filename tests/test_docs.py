@@ -19,11 +19,7 @@ MODULES = [
     *(m.name for m in pkgutil.walk_packages(rc.__path__, "robustcore.") if not m.name.endswith("__main__")),
 ]
 PUBLIC = {name: getattr(rc, name) for name in rc.__all__ if callable(getattr(rc, name)) and name != "Rule"}
-PUBLIC |= {
-    f"theory.{name}": function
-    for name, function in inspect.getmembers(rc.theory, inspect.isfunction)
-    if function.__module__ == "robustcore.theory" and not name.startswith("_")
-}
+PUBLIC |= {f"theory.{name}": getattr(rc.theory, name) for name in rc.theory.__all__}
 PUBLIC |= {f"attacks.{name}": getattr(rc.attacks, name) for name in rc.attacks.__all__ if name != "ATTACKS"}
 
 

@@ -1,0 +1,50 @@
+"""Closed-form guarantees, what a rule is worth before any data is seen, and the inputs that show what none can promise.
+
+``kappa``: robustness coefficients. ``meb``: relaxation factors of validity in enclosing balls. ``centroid``: ratios and
+resilience in approximating the centroid. ``worst``: worst-case inputs. All are here as ``robustcore.theory.NAME``, and
+take whole numbers or arrays of them.
+"""
+
+from robustcore.theory.kappa import (
+    allouah_upper_bound,
+    kappa_1,
+    kappa_2,
+    kappa_upper_bound,
+    krum_lower_bound,
+    multi_krum_lower_bound,
+    nnm_upper_bound,
+    smea_upper_bound,
+    transition_m,
+    transition_m_bounds,
+    two_point_lower_bound,
+    universal_lower_bound,
+)
+from robustcore.theory.meb import (
+    box_meb_factor,
+    geometric_median_meb_factor,
+    kappa_meb_factor,
+    mda_meb_factor,
+    medoid_meb_factor,
+    minmax_meb_factor,
+)
+
+__all__ = [
+    "allouah_upper_bound",
+    "box_meb_factor",
+    "geometric_median_meb_factor",
+    "kappa_1",
+    "kappa_2",
+    "kappa_meb_factor",
+    "kappa_upper_bound",
+    "krum_lower_bound",
+    "mda_meb_factor",
+    "medoid_meb_factor",
+    "minmax_meb_factor",
+    "multi_krum_lower_bound",
+    "nnm_upper_bound",
+    "smea_upper_bound",
+    "transition_m",
+    "transition_m_bounds",
+    "two_point_lower_bound",
+    "universal_lower_bound",
+]
