@@ -11,9 +11,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from robustcore import _core
+from robustcore import _core, theory
 from robustcore._budget import Budget, as_budget
-from robustcore._constraints import MAJORITY, ConstraintError, Inequality, as_count, check_dropped, check_f
+from robustcore._constraints import MAJORITY, ConstraintError, Inequality, as_count, check_dropped, check_f, check_least
 from robustcore._geometry import ORIGIN, Floats, Geometry, Progress
 from robustcore._result import Aggregation, Optimum
 from robustcore._threads import get_num_threads
@@ -144,6 +144,36 @@ class Rule(_Tolerant, ABC):
         return kappa
 
     def _guarantee(self, n: int) -> float | None:
+        return None
+
+    def meb_factor(self, n: int, d: int) -> float | None:
+        """Upper bound on the radii from the center of the smallest ball around the honest, where one is known.
+
+        For n clients and d dimensions. From the rule's own analysis, and from its robustness coefficient
+        (`theory.kappa_meb_factor`), which is what is left behind a mixing. A search must have been finished.
+        """
+        own = self._known(self._meb_factor, n, d)
+        kappa = self.guarantee(n)
+        known = (own, None if kappa is None else theory.kappa_meb_factor(kappa))
+        return min((factor for factor in known if factor is not None), default=None)
+
+    def centroid_ratio(self, n: int, d: int) -> float | None:
+        """Upper bound on the distance from the mean of the honest, in radii of `centroid_ball`, where one is known.
+
+        For n clients and d dimensions, and nothing mixed.
+        """
+        return self._known(self._centroid_ratio, n, d)
+
+    def _known(self, bound: Callable[[int, int], float | None], n: int, d: int) -> float | None:
+        d = as_count(self.name, "d", d)
+        check_least(self.name, "d", d, 1)
+        self.check(n)
+        return None if self.mixings or self.f is None else bound(n, d)
+
+    def _meb_factor(self, n: int, d: int) -> float | None:
+        return None
+
+    def _centroid_ratio(self, n: int, d: int) -> float | None:
         return None
 
     def geometry(self, updates: Updates, progress: Progress = None) -> Geometry:

@@ -26,11 +26,23 @@ class ColumnRule(Rule):
 
     kernel: ClassVar[str]
     bound: ClassVar[str | None] = None  # whose in theory.allouah_upper_bound
+    # What holds whoever is honest: whether the result is within the box around them ("trusted"), or around as far as
+    # MDA's is for each coordinate ("near"); and whether it is within the box around the candidate centroids.
+    box: ClassVar[str] = ""
+    in_centroid_box: ClassVar[bool] = False
 
     def _guarantee(self, n: int) -> float | None:
         if self.f is None or self.bound is None:
             return None
         return theory.allouah_upper_bound(self.bound, n, self.f)
+
+    def _meb_factor(self, n: int, d: int) -> float | None:
+        if not self.box or self.f is None:
+            return None
+        return theory.box_meb_factor(d) * (theory.mda_meb_factor(n, self.f) if self.box == "near" else 1.0)
+
+    def _centroid_ratio(self, n: int, d: int) -> float | None:
+        return theory.box_centroid_ratio(d) if self.in_centroid_box else None
 
     def _aggregate(self, updates: Updates, progress: Progress) -> Aggregation:
         outputs = updates.empty()
@@ -72,7 +84,8 @@ class Median(ColumnRule):
     -----
     Cost: one read of the n*d numbers, about n/4 log2(n)^2 minima and maxima for each coordinate.
 
-    Guarantee: kappa* <= 4 (1 + f / (n - 2f))^2 (Allouah et al., *Fixing by mixing*, AISTATS 2023).
+    Guarantee: kappa* <= 4 (1 + f / (n - 2f))^2 (Allouah et al., *Fixing by mixing*, AISTATS 2023). In the
+    trusted box, as `BoxMidpoint`.
 
     References
     ----------
@@ -89,6 +102,7 @@ class Median(ColumnRule):
     name: ClassVar[str] = "median"
     kernel: ClassVar[str] = "median"
     bound: ClassVar[str | None] = "median"
+    box: ClassVar[str] = "trusted"
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,7 +123,8 @@ class TrimmedMean(ColumnRule):
     -----
     Cost: as `Median`.
 
-    Guarantee: kappa* <= 6f / (n - 2f) (1 + f / (n - 2f)) (Allouah et al., *Fixing by mixing*, AISTATS 2023).
+    Guarantee: kappa* <= 6f / (n - 2f) (1 + f / (n - 2f)) (Allouah et al., *Fixing by mixing*, AISTATS 2023). In the
+    trusted box and in the centroid box, as `BoxMidpoint`.
 
     References
     ----------
@@ -126,6 +141,8 @@ class TrimmedMean(ColumnRule):
     name: ClassVar[str] = "trimmed_mean"
     kernel: ClassVar[str] = "trimmed_mean"
     bound: ClassVar[str | None] = "trimmed_mean"
+    box: ClassVar[str] = "trusted"
+    in_centroid_box: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, repr=False)
@@ -187,6 +204,10 @@ class Meamed(ColumnRule):
     -----
     Cost: as `Median`, and a search of at most f steps for each coordinate.
 
+    Guarantee: within sqrt(d) (1 + 2f / (n - f)) radii of the centre of the honest updates' smallest enclosing ball: for
+    each coordinate, the values taken are within the honest range of the median, which is in it, and so at most f of
+    them are up to three times its half from its middle. In the centroid box, as `BoxMidpoint`.
+
     References
     ----------
     Xie, Koyejo, Gupta, *Generalized Byzantine-tolerant SGD*, 2018, Definition 6 (mean around median).
@@ -200,6 +221,8 @@ class Meamed(ColumnRule):
 
     f: int
     name: ClassVar[str] = "meamed"
+    box: ClassVar[str] = "near"
+    in_centroid_box: ClassVar[bool] = True
     kernel: ClassVar[str] = "meamed"
 
 
@@ -223,6 +246,8 @@ class Phocas(ColumnRule):
     -----
     Cost: as `Meamed`.
 
+    Guarantee: that of `Meamed`: the trimmed mean is in the honest range as well.
+
     References
     ----------
     Xie, Koyejo, Gupta, *Phocas: dimensional Byzantine-resilient stochastic gradient descent*, 2018, Definition 7.
@@ -236,6 +261,8 @@ class Phocas(ColumnRule):
 
     f: int
     name: ClassVar[str] = "phocas"
+    box: ClassVar[str] = "near"
+    in_centroid_box: ClassVar[bool] = True
     kernel: ClassVar[str] = "phocas"
 
 
@@ -261,6 +288,11 @@ class BoxMidpoint(ColumnRule):
     -----
     Cost: as `Median`.
 
+    Guarantee: in the trusted box, the smallest around the honest updates, and so within sqrt(d) radii of the centre of
+    their smallest enclosing ball (Lemma 7.5 of Cambus et al., *Practical validity conditions for Byzantine-tolerant
+    federated learning*); in the centroid box, and so within 2 sqrt(d) radii of `centroid_ball` of the true centroid
+    (Lemma 4.23).
+
     References
     ----------
     Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Definitions 3.11 and
@@ -275,6 +307,8 @@ class BoxMidpoint(ColumnRule):
 
     f: int
     name: ClassVar[str] = "box_midpoint"
+    box: ClassVar[str] = "trusted"
+    in_centroid_box: ClassVar[bool] = True
     kernel: ClassVar[str] = "box_midpoint"
 
 

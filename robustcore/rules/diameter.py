@@ -8,12 +8,13 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from robustcore import _core
+from robustcore import _core, theory
 from robustcore._budget import Budget
 from robustcore._geometry import FAR, NEAR, Floats, Geometry
 from robustcore._result import Optimum
 from robustcore._updates import OnMalformed, read
 from robustcore.rules._base import Mixings, SearchRule, Weights, face_of
+from robustcore.theory.centroid import BETWEEN_CANDIDATES
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +47,8 @@ class MDA(SearchRule):
     n = 500); one read of the n - f chosen updates.
 
     Guarantee: for any n - f of the updates, those of honest clients among them, within 1 + 2f / (n - f) radii of the
-    centre of their smallest enclosing ball (Theorem 6.4 of the second reference).
+    centre of their smallest enclosing ball (Theorem 6.4 of the second reference); a candidate centroid itself, and so
+    within 2 radii of `centroid_ball` of the true one.
 
     References
     ----------
@@ -69,6 +71,12 @@ class MDA(SearchRule):
     f: int
     name: ClassVar[str] = "mda"
     minimised: ClassVar[str] = "the diameter"
+
+    def _meb_factor(self, n: int, d: int) -> float | None:
+        return theory.mda_meb_factor(n, self.f)
+
+    def _centroid_ratio(self, n: int, d: int) -> float | None:
+        return BETWEEN_CANDIDATES
 
     def search(self, geometry: Geometry, f: int) -> Found:
         """The subset of the vectors."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,9 +13,9 @@ from robustcore._constraints import KRUM_F, KRUM_M, check_f, check_m
 from robustcore._geometry import FAR, NEAR, Floats, Geometry
 from robustcore._updates import OnMalformed, read
 from robustcore.rules._base import LinearRule, Mixings, Weights, client_scores, face_of, own_count
+from robustcore.theory.centroid import BETWEEN_CANDIDATES
 
 Neighbors = Literal["theory", "classic"]
-_bound = lru_cache(maxsize=1024)(theory.kappa_upper_bound)  # asked for in every call of a hot path
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +38,7 @@ class _KrumFamily(LinearRule):
         check_m(self.name, KRUM_M[self.neighbors], n, self.f, self.count(n))
 
     def _guarantee(self, n: int) -> float | None:
-        return _bound(n, self.f, self.count(n)) if self.neighbors == "theory" else None
+        return theory.kappa_upper_bound(n, self.f, self.count(n)) if self.neighbors == "theory" else None
 
     def scores(self, geometry: Geometry, f: int) -> tuple[Floats, list[Floats]]:
         """The scores of the vectors, and keys that tell them apart on other scales too: see `_core.select_lowest`."""
@@ -129,6 +128,7 @@ class MultiKrum(_KrumFamily):
     Cost: as `Krum`, but one read of the m chosen updates.
 
     Guarantee: with "theory", kappa* <= `robustcore.theory.kappa_upper_bound`; `Aggregation.guarantee` has the number.
+    With m = n - f, a candidate centroid itself, and so within 2 radii of `centroid_ball` of the true one.
 
     References
     ----------
@@ -151,6 +151,9 @@ class MultiKrum(_KrumFamily):
     def __post_init__(self) -> None:
         super().__post_init__()
         own_count(self, "m", optional=True)
+
+    def _centroid_ratio(self, n: int, d: int) -> float | None:
+        return BETWEEN_CANDIDATES if self.count(n) == n - self.f else None
 
     def count(self, n: int) -> int:
         if self.m is not None:

@@ -13,6 +13,7 @@ from robustcore._result import Aggregation
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed, Updates
 from robustcore.rules._base import LinearRule, Mixings, Weights, add_up, aggregation, face_of
+from robustcore.theory.centroid import BETWEEN_CANDIDATES
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +34,8 @@ class Mean(LinearRule):
     -----
     Cost: one read of the n*d numbers, and a few more where some are not finite.
 
-    Guarantee: none against finite lies.
+    Guarantee: none against finite lies. As the mean of all candidate centroids it is within 2 radii of `centroid_ball`
+    of the true one, but that ball is as large as a lie makes it.
 
     References
     ----------
@@ -49,6 +51,9 @@ class Mean(LinearRule):
 
     f: int | None = None
     name: ClassVar[str] = "mean"
+
+    def _centroid_ratio(self, n: int, d: int) -> float | None:
+        return BETWEEN_CANDIDATES  # it is the mean of all candidates
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         return Weights(np.full(geometry.n, 1 / geometry.n))

@@ -59,6 +59,9 @@ class Medoid(LinearRule):
     f: int | None = None
     name: ClassVar[str] = "medoid"
 
+    def _meb_factor(self, n: int, d: int) -> float | None:
+        return None if self.f is None else theory.medoid_meb_factor(n, self.f)
+
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         seen = view_from_the_midst(geometry)
         weights = np.zeros(geometry.n)
@@ -97,7 +100,9 @@ class GeometricMedian(LinearRule):
     more pass over the data, in float64, finds the directions in which they lie; where the gap stays above 1e-12, up to
     four.
 
-    Guarantee: without smoothing, kappa* <= 4 (1 + f / (n - 2f))^2 (Allouah et al., *Fixing by mixing*, AISTATS 2023).
+    Guarantee: without smoothing, kappa* <= 4 (1 + f / (n - 2f))^2 (Allouah et al., *Fixing by mixing*, AISTATS 2023),
+    and within 2 (n - f) / (n - 2f) radii of the centre of the honest updates' smallest enclosing ball
+    (`robustcore.theory.geometric_median_meb_factor`).
 
     References
     ----------
@@ -127,6 +132,9 @@ class GeometricMedian(LinearRule):
 
     def _guarantee(self, n: int) -> float | None:
         return None if self.f is None or self.smoothing else theory.allouah_upper_bound(self.name, n, self.f)
+
+    def _meb_factor(self, n: int, d: int) -> float | None:
+        return None if self.f is None or self.smoothing else theory.geometric_median_meb_factor(n, self.f)
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         seen = view_from_the_midst(geometry, self.smoothing)

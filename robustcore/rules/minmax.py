@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from robustcore import _core
+from robustcore import _core, theory
 from robustcore._budget import Budget
 from robustcore._constraints import ConstraintError
 from robustcore._geometry import Geometry
@@ -62,7 +62,9 @@ class MinMaxMEB(SearchRule):
     random in many dimensions are the hardest: 24 with f = 8 take 2 s. One more read.
 
     Guarantee: c*-MEB valid, and c* <= 1 + (k - 1) / (k + 1 + sqrt(2 k (k + 1))) < sqrt(2) for updates in k dimensions
-    (Theorem 5.4).
+    (Theorem 5.4,
+    `robustcore.theory.minmax_meb_factor`); c* <= 1 for n > (k + 1) f (Lemma 5.1), and
+    c* <= 1 + 2f / (n - f) always, as for `MDA`, which does no better.
 
     References
     ----------
@@ -86,6 +88,11 @@ class MinMaxMEB(SearchRule):
         super()._check(n)
         if n > _core.MOST_POINTS:
             raise ConstraintError(f"{self.name} needs n <= {_core.MOST_POINTS} to search among subsets; here n = {n}")
+
+    def _meb_factor(self, n: int, d: int) -> float | None:
+        if n > (d + 1) * self.f:  # Lemma 5.1
+            return 1.0
+        return min(theory.minmax_meb_factor(n, self.f, d), theory.mda_meb_factor(n, self.f))  # no rule does better
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         equal = np.flatnonzero((geometry.vectors(geometry.distances) == 0.0).sum(axis=1) >= geometry.n - f)

@@ -11,6 +11,7 @@ from robustcore._constraints import ConstraintError
 from robustcore._geometry import Geometry
 from robustcore._updates import OnMalformed
 from robustcore.rules._base import LinearRule, Mixings, Weights, face_of, own_count
+from robustcore.theory.centroid import BETWEEN_CANDIDATES
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,6 +35,8 @@ class MoNNA(LinearRule):
     Notes
     -----
     Cost: as `Krum`, and one read of the n - f chosen updates.
+
+    Guarantee: a candidate centroid itself, and so within 2 radii of `centroid_ball` of the true one.
 
     References
     ----------
@@ -60,6 +63,9 @@ class MoNNA(LinearRule):
         super().check(n)
         if self.pivot >= n:
             raise ConstraintError(f"{self.name} needs pivot < n; here n = {n} and pivot = {self.pivot}")
+
+    def _centroid_ratio(self, n: int, d: int) -> float | None:
+        return BETWEEN_CANDIDATES
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         n, pivot = geometry.n, geometry.vector_of(self.pivot)

@@ -14,6 +14,7 @@ from robustcore._result import Optimum
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed
 from robustcore.rules._base import Mixings, SearchRule, Weights, face_of
+from robustcore.theory.centroid import BETWEEN_CANDIDATES
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +47,8 @@ class SMEA(SearchRule):
     f = 5, much less where attackers stand out, more where they make ties; one read of the n - f chosen updates.
 
     Guarantee: kappa* <= 4f / (n - 2f) (`robustcore.theory.smea_upper_bound`), for the largest eigenvalue of the
-    honest covariance in place of the variance even.
+    honest covariance in place of the variance even; a candidate centroid itself, and so within 2 radii of
+    `centroid_ball` of the true one.
 
     References
     ----------
@@ -71,6 +73,9 @@ class SMEA(SearchRule):
 
     def _guarantee(self, n: int) -> float | None:
         return theory.smea_upper_bound(n, self.f)
+
+    def _centroid_ratio(self, n: int, d: int) -> float | None:
+        return BETWEEN_CANDIDATES
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:
         D, scale = geometry.finite(geometry.unit())

@@ -5,6 +5,7 @@ resilience in approximating the centroid. ``worst``: worst-case inputs. All are 
 take whole numbers or arrays of them.
 """
 
+from robustcore.theory.centroid import box_centroid_ratio, centroid_ratio, resilience
 from robustcore.theory.kappa import (
     allouah_upper_bound,
     kappa_1,
@@ -27,22 +28,49 @@ from robustcore.theory.meb import (
     medoid_meb_factor,
     minmax_meb_factor,
 )
+from robustcore.theory.worst import (
+    WorstCase,
+    centroid_ball_worst_case,
+    convexity_worst_case,
+    geometric_median_worst_case,
+    krum_worst_case,
+    mda_worst_case,
+    medoid_worst_case,
+    multi_krum_worst_case,
+    safe_area_worst_case,
+    safe_meb_worst_case,
+    strong_validity_worst_case,
+)
 
 __all__ = [
+    "WorstCase",
     "allouah_upper_bound",
+    "box_centroid_ratio",
     "box_meb_factor",
+    "centroid_ball_worst_case",
+    "centroid_ratio",
+    "convexity_worst_case",
     "geometric_median_meb_factor",
+    "geometric_median_worst_case",
     "kappa_1",
     "kappa_2",
     "kappa_meb_factor",
     "kappa_upper_bound",
     "krum_lower_bound",
+    "krum_worst_case",
     "mda_meb_factor",
+    "mda_worst_case",
     "medoid_meb_factor",
+    "medoid_worst_case",
     "minmax_meb_factor",
     "multi_krum_lower_bound",
+    "multi_krum_worst_case",
     "nnm_upper_bound",
+    "resilience",
+    "safe_area_worst_case",
+    "safe_meb_worst_case",
     "smea_upper_bound",
+    "strong_validity_worst_case",
     "transition_m",
     "transition_m_bounds",
     "two_point_lower_bound",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
@@ -38,7 +38,7 @@ class _Decorator(Protocol):
 def closed_form(of_f: Inequality | None = None, of_m: Inequality | None = None) -> _Decorator:
     """Decorate a formula in n, f, m, d (counts) and kappa (a number >= 0), named like that; the rest is passed on.
 
-    The formula sees floats, or float64 arrays of one shape, of which the inequalities hold.
+    The formula sees floats, or float64 arrays of one shape, of which the inequalities hold, and n and d are at least 1.
     """
 
     def decorate(formula: Callable[..., Any]) -> Any:
@@ -46,34 +46,42 @@ def closed_form(of_f: Inequality | None = None, of_m: Inequality | None = None) 
 
         @wraps(formula)
         def checked(*args: Any, **kwargs: Any) -> Any:
+            plain = not kwargs and all(type(value) in (int, str) for value in args)
+            return known(*args) if plain else compute(*args, **kwargs)
+
+        def compute(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             numbers = {key: _read(name, key, value) for key, value in bound.arguments.items() if key in _KNOWN}
             if not any(isinstance(value, np.ndarray) for value in numbers.values()):
                 check(numbers)
-                return _each(float, formula(**bound.arguments | {key: float(x) for key, x in numbers.items()}))
+                return _each(
+                    np.ndarray.item, formula(**bound.arguments | {key: float(x) for key, x in numbers.items()})
+                )
             arrays = dict(zip(numbers, np.broadcast_arrays(*numbers.values()), strict=True))
             wrong = np.flatnonzero(~holds(arrays))
             if len(wrong):  # the first of them, in the words for single numbers
                 check({key: array.flat[wrong[0]].item() for key, array in arrays.items()})
-            floats = {key: array.astype(np.float64) for key, array in arrays.items()}
-            return _each(np.asarray, formula(**bound.arguments | floats))
+            wide = {key: array.astype(np.float64) for key, array in arrays.items()}
+            return _each(np.array, formula(**bound.arguments | wide))
 
         def check(numbers: dict[str, Any]) -> None:
             if of_f is not None:
                 check_f(name, of_f, numbers["n"], numbers["f"])
             if of_m is not None:
                 check_m(name, of_m, numbers["n"], numbers["f"], numbers["m"])
-            check_least(name, "d", numbers.get("d", 1), 1)
+            for key in {"n", "d"} & numbers.keys():
+                check_least(name, key, numbers[key], 1)
 
         def holds(arrays: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
-            good = np.ones(np.shape(next(iter(arrays.values()))), bool)
+            good: NDArray[np.bool_] = np.all([array >= (key in "nd") for key, array in arrays.items()], axis=0)
             if of_f is not None:
                 good &= of_f.holds(arrays["n"], arrays["f"])
             if of_m is not None:
                 good &= of_m.holds(arrays["n"], arrays["f"], arrays["m"])
-            return good & (arrays["d"] >= 1) if "d" in arrays else good
+            return good
 
+        known = lru_cache(maxsize=256)(compute)  # rules ask for the same in every call
         return checked
 
     return decorate  # type: ignore[return-value]  # which result it is, the annotation of the formula says
@@ -92,4 +100,6 @@ def _read(name: str, key: str, value: Any) -> Any:
 
 
 def _each(convert: Callable[[Any], Any], result: Any) -> Any:
-    return tuple(map(convert, result)) if isinstance(result, tuple) else convert(result)
+    several = result if isinstance(result, tuple) else (result,)
+    converted = tuple(convert(np.asarray(one)) for one in several)
+    return converted if isinstance(result, tuple) else converted[0]
