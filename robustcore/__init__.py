@@ -21,7 +21,7 @@ from robustcore._budget import Budget
 from robustcore._build import __version__, build_info
 from robustcore._certify import certify
 from robustcore._constraints import ConstraintError
-from robustcore._result import Aggregation, Ball, BindingBall, CentroidBall, Certificate, Optimum, Worst
+from robustcore._result import Aggregation, Ball, BindingBall, Bound, CentroidBall, Certificate, Optimum, Worst
 from robustcore._threads import get_num_threads, num_threads, set_num_threads
 from robustcore.mixing import ARC, MIXINGS, NNM, Bucketing, Clipping, Mixing
 from robustcore.rules import RULES, aggregate
@@ -68,6 +68,7 @@ __all__ = [
     "Aggregation",
     "Ball",
     "BindingBall",
+    "Bound",
     "BoxMidpoint",
     "Bucketing",
     "Budget",

@@ -14,17 +14,18 @@ from robustcore import _core
 from robustcore._budget import Budget, as_budget
 from robustcore._constraints import MAJORITY, ConstraintError, as_count, check_dropped, check_f
 from robustcore._geometry import LONGEST, MOST_STRETCHED, Floats, Geometry, Progress
-from robustcore._result import Aggregation, Certificate, Worst
+from robustcore._result import Aggregation, Bound, Certificate, Worst
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed, Updates, read
 from robustcore._view import View, view
+from robustcore.rules import bound_of, known_bounds
 from robustcore.rules.ball import enclose
 from robustcore.rules.minmax import ASIDE, FARTHEST, ROUNDING
 
 SEARCHES = 4  # that share a budget
 NOBODY = np.empty(0, np.int64)
-# Where there is only one centroid (f = 0), y is it if it is this close, as a share of how far the farthest client is: more
-# than rounding to float32 does.
+# Where there is only one centroid (f = 0), y is it if it is this close, as a share of how far the farthest client is:
+# rounding to float32 does less.
 ONE_CENTROID = 1e-6
 
 
@@ -79,8 +80,8 @@ def certify(
     updates alone. Then searches that do not see the data, by branch and bound: kappa by Dinkelbach's method, with a
     convex quadratic form of the n - f clients for each value that is tried; the MEB factor by the oracle of
     `MinMaxMEB`; the centroid ratio by that of `centroid_ball`. Exponential at worst; on two cores 0.1 s at n = 20,
-    f = 6, and where f = 10 of 30 are outliers. Updates drawn at random in many dimensions are the hardest: 10 s at n = 30,
-    f = 10 in a thousand of them.
+    f = 6, and where f = 10 of 30 are outliers. Updates drawn at random in many dimensions are the hardest: 10 s at
+    n = 30, f = 10 in a thousand of them.
 
     Source: Cambus, Melnyk, Milentijevic, Schmid, *Practical validity conditions for Byzantine-tolerant federated
     learning*, Definition 3.4 (MEB factor); Bareilles, Bouaziz, Fageot, El-Mhamdi, *Byzantine machine learning:
@@ -117,9 +118,16 @@ def certify(
         f=f,
         d=updates.core.d,
         worst=worst,
-        rule=y.rule if isinstance(y, Aggregation) else None,
+        bounds=(*_own_bound(y, updates), *known_bounds(updates.n, f, updates.core.d)),
         dropped=dict(sorted(clients.dropped.items())),
     )
+
+
+def _own_bound(y: Any, updates: Updates) -> list[Bound]:
+    """What is proved of the rule that made y, where y says which, and it has finished its search."""
+    if not isinstance(y, Aggregation) or (y.optimum is not None and not y.optimum.exact):
+        return []
+    return [bound_of(y.rule, updates.n, updates.core.d, repr(y.rule))]
 
 
 def _with_output(updates: Updates, y: Any, progress: Progress) -> tuple[Geometry, Geometry]:

@@ -28,6 +28,7 @@ PARTS = (
     "minimum_diameter_subset",
     "centroid_ball",
     "safe_meb",
+    "certify",
 )  # functions that are no rules
 LABELS = "Condition|Cost|Guarantee"  # what paragraphs of the Notes begin with
 INTRODUCTION = """\

@@ -241,6 +241,31 @@ class Worst:
         return self.low == self.high
 
 
+@dataclass(frozen=True)
+class Bound:
+    """What is proved of a rule for any input, with the same n, f and d; None where nothing is.
+
+    Attributes
+    ----------
+    rule : str
+        Its name in ``robustcore.RULES``, or the rule itself as it prints, where it made the output.
+    meb_factor, kappa, centroid_ratio : float or None
+        What the `Certificate` of its output cannot exceed.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> certificate = rc.certify(np.arange(8.0).reshape(4, 2), np.ones(2), f=1)
+    >>> next(bound for bound in certificate.bounds if bound.rule == "mda")
+    Bound(rule='mda', meb_factor=1.6666666666666665, kappa=None, centroid_ratio=2.0)
+    """
+
+    rule: str
+    meb_factor: float | None
+    kappa: float | None
+    centroid_ratio: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class Certificate:
     """What an output is worth on its input: at worst over every choice of n - f honest clients.
@@ -252,8 +277,9 @@ class Certificate:
     worst : dict of str to Worst
         For "meb_factor", "kappa" and "centroid_ratio": the interval in which each is proved to lie, and who would have
         to be honest.
-    rule : Rule or None
-        The rule, where the output was an `Aggregation`.
+    bounds : tuple of Bound
+        What theory promises for these n, f and d: first of the rule itself, where the output was an `Aggregation`, then
+        of those in ``robustcore.RULES`` of which anything is known.
     dropped : dict of int to str
         The clients whose update could not be used, and why. They count against f.
 
@@ -270,7 +296,7 @@ class Certificate:
     f: int
     d: int
     worst: dict[str, Worst]
-    rule: Rule | None = None
+    bounds: tuple[Bound, ...] = field(default=(), repr=False)
     dropped: dict[int, str] = field(default_factory=dict)
 
     @property

@@ -46,8 +46,8 @@ class View:
     def coordinates(self, of: NDArray[np.int64] | None = None, stretch: Floats | None = None) -> tuple[Floats, float]:
         """The vectors in as few dimensions as they need, the reference in the origin, times a scale; and that scale.
 
-        All of them, or these: in increasing order, the reference among them (or else the first is in the origin). As far
-        away as they are, or by ``stretch`` farther than they are seen.
+        All of them, or these: in increasing order, the reference among them (or else another is in the origin). As far
+        away as they are, or ``stretch`` times as far as they are seen.
         """
         D, reference, stretch = self.D, self.reference, self.distant if stretch is None else stretch
         if of is not None:

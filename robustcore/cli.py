@@ -15,6 +15,7 @@ from typing import Any
 
 try:
     import click
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markdown import Markdown
     from rich.markup import escape
@@ -48,6 +49,17 @@ def _rules_with(parameter: str, *, needed: bool = False) -> str:
     own = {name: {field.name: field for field in fields(rule)} for name, rule in rc.RULES.items()}
     takes = {name: known[parameter] for name, known in own.items() if parameter in known}
     return ", ".join(name for name, field in takes.items() if not needed or field.default is MISSING)
+
+
+_MALFORMED = click.option(
+    "--malformed",
+    type=click.Choice(["raise", "drop"]),
+    default="raise",
+    show_default=True,
+    help="Drop unreadable or malformed updates, counted against f, or give up.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+_THREADS = click.option("--threads", type=click.IntRange(1, 4096), help="By default as many as there are cores.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,16 +104,10 @@ def commands() -> None:
     metavar="NAME[:KEY=NUMBER,...]",
     help=f"Mix the updates first: {', '.join(rc.MIXINGS)}, e.g. nnm or clipping:c=10; repeatable, in this order.",
 )
-@click.option(
-    "--malformed",
-    type=click.Choice(["raise", "drop"]),
-    default="raise",
-    show_default=True,
-    help="Drop unreadable or malformed updates, counted against f, or give up.",
-)
+@_MALFORMED
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the aggregate.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--threads", type=click.IntRange(1, 4096), help="By default as many as there are cores.")
+@_JSON
+@_THREADS
 def aggregate(
     updates: tuple[Path, ...],
     name: str,
@@ -123,17 +129,48 @@ def aggregate(
             raise ValueError(f"{output} is one of the updates; write the aggregate somewhere else")
         files.check_writable(output)
         files.check_output(output, next((client for client in clients if not isinstance(client, Exception)), None))
-    try:
-        with rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
-            result = rule.aggregate(clients, malformed="drop" if malformed == "drop" else "raise", progress=progress)
-    except ValueError as error:  # who knows their clients by number wants to know the file
-        raise ValueError(re.sub(r"(?<!['\w])client (\d+)(?=[:,])", lambda m: _name(m, updates), str(error))) from None
+    with _files_named(updates), rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
+        result = rule.aggregate(clients, malformed="drop" if malformed == "drop" else "raise", progress=progress)
     if output is not None:
         files.save(output, result.value)
     if as_json:
         print(json.dumps(_facts(result, updates, output), indent=2))
     else:
         _print(result, updates, output)
+
+
+@commands.command()
+@click.argument("updates", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", "aggregate", required=True, type=click.Path(path_type=Path), help="The aggregate, a file.")
+@click.option("-f", "f", type=int, required=True, help="How many clients may be Byzantine.")
+@click.option("--budget", type=float, help="Seconds for the searches; then what is proved by then.")
+@_MALFORMED
+@_JSON
+@_THREADS
+def certify(
+    updates: tuple[Path, ...],
+    aggregate: Path,
+    f: int,
+    budget: float | None,
+    malformed: str,
+    as_json: bool,
+    threads: int | None,
+) -> None:
+    """Say how wrong an aggregate of UPDATES may be, whoever of the clients is honest.
+
+    \b
+    robustcore certify updates/*.npy --output aggregate.npy -f 3
+    """  # noqa: D301  # as above
+    clients = [_load(path, malformed) for path in updates]
+    y = _load(aggregate, "raise")
+    with _files_named(updates), rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
+        certificate = rc.certify(
+            clients, y, f, budget=budget, malformed="drop" if malformed == "drop" else "raise", progress=progress
+        )
+    if as_json:
+        print(json.dumps(_certificate(certificate, updates), indent=2))
+    else:
+        _print_certificate(certificate, updates)
 
 
 @commands.command()
@@ -206,6 +243,15 @@ def _load(path: Path, malformed: str) -> Any:
         if malformed == "drop":
             return problem
         raise problem from None
+
+
+@contextmanager
+def _files_named(updates: tuple[Path, ...]) -> Iterator[None]:
+    """Who knows their clients by number wants to know the file: it is added to what errors say."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(re.sub(r"(?<!['\w])client (\d+)(?=[:,])", lambda m: _name(m, updates), str(error))) from None
 
 
 def _name(client: re.Match[str], updates: tuple[Path, ...]) -> str:
@@ -293,6 +339,83 @@ def _print(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | Non
         console.print(f"gap: {result.rule.minimised} is within {result.gap:.2g} of its minimum{share}")
     if output is not None:
         console.print(f"written: {output}", highlight=False, markup=False)
+
+
+# What a certificate says of an aggregate: a number, and what it counts.
+MEASURES = {
+    "meb_factor": ("MEB factor", "radii from the center of the smallest ball around the honest updates"),
+    "kappa": ("kappa", "times the variance of the honest updates is its squared distance from their mean"),
+    "centroid_ratio": ("centroid ratio", "times as far from the mean of the honest updates as the best guess may be"),
+}
+
+
+def _certificate(certificate: rc.Certificate, updates: tuple[Path, ...]) -> dict[str, Any]:
+    return {
+        **{key: getattr(certificate, key) for key in ("n", "f", "d", "exact")},
+        **{
+            what: {
+                "low": _number(worst.low),
+                "high": _number(worst.high),
+                "exact": worst.exact,
+                "honest": [os.fspath(updates[i]) for i in worst.honest],
+            }
+            for what, worst in certificate.worst.items()
+        },
+        "bounds": [vars(bound) for bound in certificate.bounds],
+        "dropped": {os.fspath(updates[i]): why for i, why in certificate.dropped.items()},
+    }
+
+
+def _print_certificate(certificate: rc.Certificate, updates: tuple[Path, ...]) -> None:
+    console, n, f = Console(), certificate.n, certificate.f
+    for client, why in certificate.dropped.items():
+        console.print(f"[red]{client} ({escape(str(updates[client]))}) dropped: {escape(why)}[/red]", highlight=False)
+    numbers = f"{certificate.d} number" + "s" * (certificate.d != 1)
+    console.print(f"{n} clients of {numbers} each, up to {f} of them Byzantine.", highlight=False)
+    console.print(f"Whichever {n - f} are honest, the aggregate is at most\n", highlight=False)
+    certified = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    certified.add_column(style="bold")
+    certified.add_column(justify="right", style="bold")
+    certified.add_column()
+    for what, (name, meaning) in MEASURES.items():
+        lines = [meaning, _worst(certificate, certificate.worst[what])]
+        value = certificate.worst[what].high
+        certified.add_row(name, "-" if value == -math.inf else f"{value:.4g}", "\n".join(filter(None, lines)))
+    console.print(certified)
+    console.print("\nBeside what theory promises for any input:", highlight=False)
+    promised = Table(box=SIMPLE_HEAD, show_edge=False)
+    promised.add_column("")
+    for name, _ in MEASURES.values():
+        promised.add_column(name, justify="right")
+    promised.add_row("this aggregate", *(f"{certificate.worst[what].high:.4g}" for what in MEASURES), style="bold")
+    for bound in certificate.bounds:
+        known = [getattr(bound, what) for what in MEASURES]
+        if any(value is not None for value in known):
+            promised.add_row(bound.rule, *("" if value is None else f"{value:.4g}" for value in known))
+    console.print(promised)
+
+
+def _worst(certificate: rc.Certificate, worst: rc.Worst) -> str:
+    """Who would have to lie for an aggregate to be that wrong."""
+    if not len(worst.honest):
+        return "[dim]all updates are equal: they have no variance[/dim]"
+    liars = sorted(set(range(certificate.n)) - set(worst.honest.tolist()) - set(certificate.dropped))
+    if not liars:
+        return ""
+    who = f"if {_ranges(liars)} lie{'s' * (len(liars) == 1)}"
+    found = "the worst" if worst.exact else f"the worst that was found is {worst.low:.4g}"
+    return f"[dim]{found}, {who}[/dim]"
+
+
+def _ranges(clients: list[int]) -> str:
+    """Clients by number, those in a row as a range: 0-2, 5."""
+    runs: list[list[int]] = []
+    for client in clients:
+        if runs and client == runs[-1][-1] + 1:
+            runs[-1].append(client)
+        else:
+            runs.append([client])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 if __name__ == "__main__":

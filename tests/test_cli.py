@@ -202,6 +202,69 @@ def test_unreadable_files_can_be_dropped(run, updates):
     assert np.array_equal(np.load("out.npy"), rc.krum([*X, None, None], f=3, malformed="drop"))
 
 
+def test_certify_prints_what_the_library_certifies(run, updates):
+    X, names = updates
+    np.save("y.npy", rc.krum(X, 3))
+    expected = rc.certify(X, rc.krum(X, 3), 3)
+    code, out, err = run("certify", *names, "--output", "y.npy", "-f", "3")
+    assert code == 0 and err == ""
+    assert "10 clients of 200 numbers each, up to 3 of them Byzantine" in out
+    for what in ("meb_factor", "kappa", "centroid_ratio"):
+        assert f" {getattr(expected, what):.4g} " in out
+    assert re.search(r"the worst, if [-\d, ]+ lie", out)
+    assert re.search(rf"multi_krum +[\d.]+ +{rc.theory.kappa_upper_bound(10, 3, 7):.4g} ", out)
+    facts = json.loads(run("certify", *names, "--output", "y.npy", "-f", "3", "--json")[1])
+    assert facts["exact"] and (facts["n"], facts["f"], facts["d"]) == (10, 3, 200)
+    for what, worst in expected.worst.items():
+        assert (facts[what]["low"], facts[what]["high"]) == (worst.low, worst.high)
+        assert facts[what]["honest"] == [names[i] for i in worst.honest]
+    assert facts["bounds"][0] == vars(expected.bounds[0])
+
+
+def test_certify_says_what_it_could_not_read_and_what_it_did_not_finish(run, updates):
+    X, names = updates
+    np.save("y.npy", X[3])
+    np.save("nan.npy", np.full(200, np.nan, np.float32))
+    code, out, _ = run("certify", *names, "nan.npy", "--output", "y.npy", "-f", "4", "--budget", "1e-9")
+    assert code == 0 and "10 (nan.npy) dropped: not finite" in out and "the worst that was found is" in out
+    facts = json.loads(run("certify", *names, "nan.npy", "--output", "y.npy", "-f", "4", "--json")[1])
+    assert facts["dropped"] == {"nan.npy": "not finite"}
+
+
+@pytest.mark.parametrize(
+    ("values", "y", "f", "words"),
+    [
+        ([1.0, 1.0, 1.0], 1.0, 1, ["kappa", "-", "all updates are equal"]),
+        ([1.0, 1.0, 3.0], 2.0, 1, ["inf", "if 2 lies"]),
+        ([1.0, 2.0, 3.0], 1.0, 0, ["3 clients of 1 number each", "centroid ratio", "inf"]),
+    ],
+)
+def test_certify_of_few_numbers(run, values, y, f, words):
+    for i, value in enumerate(values):
+        np.save(f"u{i}.npy", np.array([value]))
+    np.save("y.npy", np.array([y]))
+    code, out, _ = run("certify", "u0.npy", "u1.npy", "u2.npy", "--output", "y.npy", "-f", str(f))
+    assert code == 0 and all(word in out for word in words), out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["u0.npy", "u1.npy", "-f", "0"], ["--output"]),
+        (["u0.npy", "u1.npy", "--output", "u0.npy", "-f", "1"], ["certify needs n > 2f; here n = 2 and f = 1"]),
+        (["u0.npy", "u1.npy", "--output", "gone.npy", "-f", "0"], ["cannot read gone.npy"]),
+        (["u0.npy", "u1.npy", "--output", "short.npy", "-f", "0"], ["y is not like the updates", "(5,)"]),
+        (["u0.npy", "short.npy", "--output", "u0.npy", "-f", "0"], ["client 1 (short.npy)", "shape"]),
+        (["u0.npy", "u1.npy", "--output", "u0.npy", "-f", "0", "--budget", "-1"], ["budget"]),
+    ],
+)
+def test_certify_ends_wrong_input_with_one_sentence(run, updates, arguments, words):
+    np.save("short.npy", np.ones(5, np.float32))
+    code, out, err = run("certify", *arguments)
+    assert one_sentence(code, out, err), (code, out, err)
+    assert all(word in err for word in words), err
+
+
 def test_rules_lists_everything(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = run("rules")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
+from robustcore._constraints import ConstraintError
 from robustcore._registry import make
-from robustcore._result import Aggregation
+from robustcore._result import Aggregation, Bound
 from robustcore._updates import OnMalformed
 from robustcore.mixing import Mixing, make_mixing
 from robustcore.rules._base import Rule
@@ -45,6 +47,28 @@ def make_rule(name: str, *, mixing: str | Mixing | Sequence[str | Mixing] = (), 
     chain = [mixing] if isinstance(mixing, (str, Mixing)) else mixing
     made = [make_mixing(one, parameters.get("f")) if isinstance(one, str) else one for one in chain]
     return make("rule", RULES, name, parameters | ({"mixing": made} if made else {}))
+
+
+def bound_of(rule: Rule, n: int, d: int, name: str) -> Bound:
+    """What is proved of a rule for any input of n clients in d dimensions."""
+    return Bound(name, rule.meb_factor(n, d), rule.guarantee(n), rule.centroid_ratio(n, d))
+
+
+def known_bounds(n: int, f: int, d: int) -> tuple[Bound, ...]:
+    """What is proved of every rule of the registry that needs no more than f, and works for this n."""
+    known = []
+    for name, rule in RULES.items():
+        own = {one.name: one for one in fields(rule)}
+        if any(one.default is MISSING for one in own.values() if one.name != "f"):
+            continue
+        parameters: dict[str, Any] = {"f": f} if "f" in own else {}
+        made = rule(**parameters)
+        try:
+            made.check(n)
+        except ConstraintError:
+            continue
+        known.append(bound_of(made, n, d, name))
+    return tuple(known)
 
 
 def aggregate(X: Any, rule: str | Rule, *, malformed: OnMalformed = "raise", **parameters: Any) -> Aggregation:
