@@ -1,4 +1,4 @@
-"""The command line: aggregate files, look rules up, run the demonstration."""
+"""The command line: aggregate files, look rules and their guarantees up, run the demonstration."""
 
 from __future__ import annotations
 
@@ -223,9 +223,7 @@ def demo(rounds: int, picture: Path, **choices: Any) -> None:
     """Train on real images with 20 clients, four of them Byzantine, for every attack and rule."""
     from robustcore import demo as demonstration
 
-    files.check_writable(picture)
-    if picture.suffix not in (".png", ".pdf", ".svg"):
-        raise ValueError(f"{picture} is none of .png, .pdf, .svg")
+    _check_picture(picture)
     with _bar() as progress:
         result = demonstration.run(
             rounds, progress=progress, **{key: value for key, value in choices.items() if value not in (None, ())}
@@ -233,6 +231,29 @@ def demo(rounds: int, picture: Path, **choices: Any) -> None:
     demonstration.print_table(result, Console())
     demonstration.plot(result, picture)
     print(f"heat map: {picture}")
+
+
+@commands.command()
+@click.option("-n", "--n", "n", type=int, required=True, help="How many clients there are.")
+@click.option("-f", "--f", "f", type=int, required=True, help="How many of them may be Byzantine.")
+@click.option("-d", "--dimensions", "d", type=int, default=10**6, show_default=True, help="Numbers in an update.")
+@click.option("--plot", "picture", type=click.Path(path_type=Path), help="Where to draw the bounds on Multi-Krum.")
+def bounds(n: int, f: int, d: int, picture: Path | None) -> None:
+    """Print how wrong every rule can be for n clients, f of them Byzantine, before any data is seen."""
+    from robustcore import bounds as known
+
+    if picture is not None:
+        _check_picture(picture)
+        known.plot(n, f, picture)
+    known.print_tables(n, f, d, Console())
+    if picture is not None:
+        print(f"picture: {picture}")
+
+
+def _check_picture(path: Path) -> None:
+    files.check_writable(path)
+    if path.suffix not in (".png", ".pdf", ".svg"):
+        raise ValueError(f"{path} is none of .png, .pdf, .svg")
 
 
 def _load(path: Path, malformed: str) -> Any:

@@ -91,6 +91,7 @@ def test_centroid_lemmas_4_12_and_4_13_and_figure_2(n, f):
     for rule in (rc.MDA(f), rc.Krum(f), rc.MinMaxMEB(f), rc.SMEA(f)):  # which are strongly valid
         assert rule(X).tolist() == [0.0]
         assert centroid_ratio(rule(X), X, S) == pytest.approx(ratio) and ratio == 2
+        assert coefficient(rule(X), X, S) == pytest.approx(theory.universal_lower_bound(n, f))  # Proposition 1
     X, S, distance = theory.centroid_ball_worst_case(n, f)
     assert (X[S] == 0).all()
     assert rc.centroid_ball(X, f).center == pytest.approx([distance]) and distance > 0
