@@ -16,7 +16,7 @@ except ImportError as error:
         "place: pip install --editable ."
     ) from error
 
-from robustcore import attacks, theory
+from robustcore import attacks, theory, validity
 from robustcore._budget import Budget
 from robustcore._build import __version__, build_info
 from robustcore._certify import certify
@@ -131,5 +131,6 @@ __all__ = [
     "smea",
     "theory",
     "trimmed_mean",
+    "validity",
     "weighted_one_center",
 ]

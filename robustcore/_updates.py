@@ -270,8 +270,8 @@ class Updates:
         )  # with nobody left, check_dropped has the last word
         return Updates(self.n, self.clients[good], dropped, core, self.pattern, rows)
 
-    def like(self, update: Any, what: str) -> list[Any]:
-        """The arrays of one more update; ValueError that names it if it is not like these, or not finite."""
+    def like(self, update: Any, what: str, finite: bool = True) -> list[Any]:
+        """The arrays of one more update; ValueError that names it if it is not like these, or not ``finite``."""
         try:
             leaves: list[Any] = []
             self.pattern.collect(update, "", leaves)
@@ -279,7 +279,7 @@ class Updates:
         except (_Malformed, _core.Mismatch):
             _, wrong = _sort_out([self.rebuild(self.empty()), self.rebuild(self.empty()), update])
             raise ValueError(f"{what} is not like the updates: {wrong.get(2, 'another structure')}") from None
-        if not core.finite_rows(1)[1]:
+        if finite and not core.finite_rows(1)[1]:
             raise ValueError(f"{what} is not finite")
         return leaves
 

@@ -20,6 +20,7 @@ MODULES = [
 ]
 PUBLIC = {name: getattr(rc, name) for name in rc.__all__ if callable(getattr(rc, name)) and name != "Rule"}
 PUBLIC |= {f"theory.{name}": getattr(rc.theory, name) for name in rc.theory.__all__}
+PUBLIC |= {f"validity.{name}": getattr(rc.validity, name) for name in rc.validity.__all__}
 PUBLIC |= {f"attacks.{name}": getattr(rc.attacks, name) for name in rc.attacks.__all__ if name != "ATTACKS"}
 
 
