@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,6 +56,8 @@ class Points:
     points : (n, k) float64
         Without the origin: `scale` times the distances between them are those of the updates.
     y : (k,) float64 or None
+    is_far : (n,) bool
+        Whether a point is farther away than it is seen.
     scale : float
         A power of two; n - f of the points are within 1 of the origin.
     rounding : float
@@ -67,6 +68,7 @@ class Points:
     f: int
     points: Floats
     y: Floats | None
+    is_far: NDArray[np.bool_]
     scale: float
     rounding: float
 
@@ -74,11 +76,6 @@ class Points:
     def tolerance(self) -> float:
         """How far y may be from a hull that it is taken to be in."""
         return (TOLERANCE if self.points.any() else 0.0) + self.rounding
-
-    @cached_property
-    def is_far(self) -> NDArray[np.bool_]:
-        """(n,): the points that are farther away than they are seen."""
-        return np.asarray(np.linalg.norm(self.points, axis=1) > FARTHEST / 4)
 
 
 def columns(rows: list[list[Any]], names: list[str], width: int | None = None) -> Iterator[tuple[int, slice, Floats]]:
@@ -134,8 +131,8 @@ def read_points(name: str, updates: Updates, f: int, y: list[Any] | None = None)
         np.maximum(reach, np.abs(block).max(axis=1), out=reach)
     unit = _power(_typical(reach, n, f))
     farthest = np.where(np.arange(len(rows)) < n, FARTHEST, BEYOND)
-    with np.errstate(divide="ignore", over="ignore"):
-        share = np.where(reach > farthest * unit, np.exp2(np.floor(np.log2(farthest / (reach / unit)))), 1.0) / unit
+    exponents = [np.frexp(x)[1] for x in (reach, farthest, unit)]
+    share = np.ldexp(1.0, np.minimum(exponents[1] - exponents[0], 1 - exponents[2]))
     found, width, squares = np.zeros((len(rows), 0)), sum(out.size for out in middle), 0.0
     for dtype, last, block in differences():
         block *= share[:, np.newaxis]
@@ -146,13 +143,14 @@ def read_points(name: str, updates: Updates, f: int, y: list[Any] | None = None)
     scale = _power(_typical(np.linalg.norm(found, axis=1), n, f))
     found /= scale
     rounding = 0.0 if y is None else math.sqrt(squares) / scale
-    return Points(updates, f, found[:n], None if y is None else found[n], scale * unit * 4, rounding)
+    is_far = (share < 1.0 / unit) & (reach > 0.0)
+    return Points(updates, f, found[:n], None if y is None else found[n], is_far[:n], scale * unit * 4, rounding)
 
 
 def _typical(lengths: Floats, n: int, f: int) -> float:
-    """How far n - f of the first n reach; where these are equal, how far the next one is; else that of y, or 1."""
-    lengths = np.append(np.sort(lengths[:n])[n - f - 1 :], lengths[n:])
-    return next((float(length) for length in lengths if length > 0.0), 1.0)
+    """How far n - f of the first n reach; where these are equal, how far y is, or the next one; else 1."""
+    near = np.sort(lengths[:n])[n - f - 1 :]
+    return next((float(length) for length in (near[0], *lengths[n:], *near) if length > 0.0), 1.0)
 
 
 def _power(x: float) -> float:

@@ -25,6 +25,7 @@ from robustcore._hull import Around, programme
 # `Points`: linear programmes tell the two apart.
 CLOSE, EMPTY = 4e-9, 1e-9
 LIGHT = 1e-10  # weights of halfspaces that are rounding errors
+STILL = 1e-12  # a candidate that moves by no more will not move again
 FLAT = 1e-11  # of directions that points do not span
 STEEPEST = 1e6  # of the normals of facets, one over how near to the middle they are
 DIRECTIONS = 4  # at random, for each dimension, to begin with
@@ -32,7 +33,7 @@ SOON = 0.1  # seconds between reports
 
 
 class Spent(Exception):
-    """The budget is."""
+    """The budget is, or the digits are."""
 
 
 class Clock:
@@ -231,6 +232,9 @@ def common_point(points: Floats, f: int, start: Floats, clock: Clock) -> Common:
             cuts.begin()
         kept = np.setdiff1d(np.arange(n), removed)
         cuts.add(np.array([-search.ahead, cuts.facet(y, kept)]))
+        before = y
         y, depth, weights = cuts.deepest()
         if depth < -EMPTY and cuts.exclude_all(weights):
             return Common(None, cuts.subsets(weights))
+        if np.abs(y - before).max() <= STILL:
+            raise Spent

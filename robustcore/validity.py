@@ -736,7 +736,8 @@ def safe_area_point(X: Any, f: int, *, budget: Budget | float | None = None, pro
     check_f(name, SOMEBODY, updates.n, f)
     found = read_points(name, updates, f)
     updates, points = found.updates, found.points
-    start = geometric_median(points)
+    equal = np.count_nonzero(~points.any(axis=1)) >= len(points) - found.f  # the only point that can be safe
+    start = np.zeros(points.shape[1]) if equal else geometric_median(points)
     dropped, guaranteed = dict(sorted(updates.dropped.items())), len(points) > (dimension(points) + 1) * found.f
     try:
         area = common_point(points, found.f, start, clock)

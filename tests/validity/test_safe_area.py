@@ -252,6 +252,21 @@ def test_far_updates_are_directions(far):
     assert not validity.in_safe_area(X, X[-1], 2)
 
 
+@pytest.mark.parametrize("far", [1e-3, 1e10, 1e30, 1e300])
+def test_equal_honest_updates_are_the_safe_area(far):
+    """Strong validity: the tolerance is not that of the far ones."""
+    for n, f in [(5, 2), (7, 3), (4, 1)]:
+        X = np.ones((n, 2))
+        X[:f] = far * np.arange(2, 2 * f + 2).reshape(f, 2)
+        asked = validity.in_safe_area(X, X[-1], f)
+        area = validity.safe_area_point(X, f)
+        assert area.exact and area.empty == (not asked)
+        if asked:
+            assert area.point.tolist() == [1.0, 1.0] and area.weights[f:].sum() == pytest.approx(1.0)
+        for away in (1e-12, 1e-3, 1.0):
+            assert not validity.in_safe_area(X, X[-1] + away, f)
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_scale_and_offset_change_nothing(scale, offset):
