@@ -22,6 +22,7 @@ SPACING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloa
 BLOCK = 2**21  # numbers of a block of columns
 FARTHEST = 2.0**40  # times the scale: whoever is farther away is seen there, in the same direction
 BEYOND = 2.0**300  # the same for a point that is asked about, which must not be moved where it might be in a hull
+NOTHING = 1e-15  # a share that is a rounding error
 DIGITS = 1e-13  # of a direction: so much of its distance a point may be ahead of where it is seen
 
 
@@ -200,6 +201,7 @@ class Around:
         """The nearest point of the hull of these points."""
         system = self.system[:, kept]
         shares = self._solve(system)
+        shares[shares < NOTHING * shares.max()] = 0.0
         found = system @ shares
         ahead = found[:-1] / found[-1] * self.unit
         distance = math.sqrt(ahead @ ahead)
