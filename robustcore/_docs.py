@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ PARTS = (
     "centroid_ball",
     "safe_meb",
     "certify",
+    *(f"validity.{name}" for name in robustcore.validity.__all__ if name.islower()),
 )  # functions that are no rules
 LABELS = "Condition|Cost|Guarantee"  # what paragraphs of the Notes begin with
 INTRODUCTION = """\
@@ -37,7 +39,7 @@ INTRODUCTION = """\
 One page each, written from the docstrings by `python -m robustcore._docs docs`; `robustcore rules` shows the same in a
 terminal. There are n clients, f of them Byzantine. A rule takes n updates X, and one or several of the mixings as
 `mixing=`. An attack is called as `attack(honest, f, rng=None, *, rule=None)`, with h honest updates. Written by hand:
-[how wrong an aggregate can be](bounds.md), [when safeMEB is empty](validity.md).
+[how wrong an aggregate can be](bounds.md); [how validity conditions relate, and when safeMEB is empty](validity.md).
 """
 
 
@@ -185,7 +187,7 @@ def parts() -> str:
 
 def part(name: str, linked: dict[str, str]) -> str:
     """What there is to say of one of them, in Markdown."""
-    function = getattr(robustcore, name)
+    function = _part(name)
     summary, text, section = _sections(function)
     called = f"robustcore.{name}{_bare(function)}".replace("'", '"')
     notes = section["Notes"].split("\n\n")
@@ -194,6 +196,10 @@ def part(name: str, linked: dict[str, str]) -> str:
     out += [f"**Returns** ({kind}): {' '.join(what.split())}".removesuffix(": ")]
     out += [_labelled(note) for note in notes] + [f"```pycon\n{section['Examples']}\n```"]
     return "\n\n".join(piece if piece.startswith("```") else _markdown(piece, linked) for piece in out if piece)
+
+
+def _part(name: str) -> Any:
+    return attrgetter(name)(robustcore)
 
 
 def _labelled(note: str) -> str:
@@ -215,7 +221,7 @@ def pages() -> dict[str, str]:
     written = {f"{entry.kind}/{entry.name}.md": page(entry) for entry in known}
     index += [
         "## Parts\n",
-        *(f"- [{name}](parts.md#{name}): {_sections(getattr(robustcore, name))[0]}" for name in PARTS),
+        *(f"- [{name}](parts.md#{name.replace('.', '')}): {_sections(_part(name))[0]}" for name in PARTS),
     ]
     return {"index.md": "\n".join(index).rstrip() + "\n", "parts.md": parts(), **written}
 

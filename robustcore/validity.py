@@ -73,7 +73,9 @@ def weak(y: Any, honest: Any, *, f: int = 0) -> bool:
 
     Notes
     -----
-    Cost: as `strong`. Condition: none.
+    Cost: as `strong`.
+
+    Condition: none.
 
     Source: Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Section 3.1.
 
@@ -110,7 +112,9 @@ def strong(y: Any, honest: Any) -> bool:
     -----
     Tolerance: a unit in the last place of each number of y, as its Euclidean norm.
 
-    Cost: three reads of the updates in numpy. Condition: none.
+    Cost: three reads of the updates in numpy.
+
+    Condition: none.
 
     Source: Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Definition
     3.1.
@@ -167,7 +171,9 @@ def box(y: Any, honest: Any) -> bool:
     -----
     Tolerance: as in `Box.contains`.
 
-    Cost: as `trusted_box`. Condition: none.
+    Cost: as `trusted_box`.
+
+    Condition: none.
 
     Source: Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Definition
     3.9.
@@ -208,7 +214,9 @@ def convex(y: Any, honest: Any) -> bool:
     coordinate-wise median), and what rounding to its dtype may have moved it, a unit in the last place of each number.
 
     Cost: two reads of the updates in numpy and, with d > n, 2 n^2 d multiply-adds for coordinates in n dimensions; then
-    non-negative least squares among n points in min(n, d) dimensions. Condition: none.
+    non-negative least squares among n points in min(n, d) dimensions.
+
+    Condition: none.
 
     Source: *Practical validity conditions for Byzantine-tolerant federated learning*, Section 7.
 
@@ -262,7 +270,9 @@ def relaxed_convex(y: Any, honest: Any, delta: float, p: float = 2) -> bool:
     Tolerance: as in `convex`; for p = 1, times sqrt(d).
 
     Cost: as `convex`. For p = 1 and inf, where the Euclidean distance does not decide it, a linear programme with n + 1
-    rows and up to 2d columns, and memory for it. Condition: none.
+    rows and up to 2d columns, and memory for it.
+
+    Condition: none.
 
     Source: Xiang, Vaidya, *Relaxed Byzantine vector consensus*, OPODIS 2016; *Practical validity conditions for
     Byzantine-tolerant federated learning*, Section 7.
@@ -345,7 +355,9 @@ def meb(y: Any, honest: Any, c: float = 1.0) -> bool:
     -----
     Tolerance: as in `convex`.
 
-    Cost: as `convex` and `minimum_enclosing_ball`, without the least squares. Condition: none.
+    Cost: as `convex` and `minimum_enclosing_ball`, without the least squares.
+
+    Condition: none.
 
     Source: *Practical validity conditions for Byzantine-tolerant federated learning*, Definitions 3.3 and 3.4.
 
@@ -439,7 +451,9 @@ def trusted_box(X: Any, f: int) -> Box:
     -----
     Exact. The results of `median`, `trimmed_mean`, `rbtm` and `box_midpoint` are in it.
 
-    Cost: a read of the n*d numbers by the core, and one in numpy with a partial sort. Condition: n > 2f.
+    Cost: a read of the n*d numbers by the core, and one in numpy with a partial sort.
+
+    Condition: n > 2f.
 
     Source: Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Definition
     3.11.
@@ -480,7 +494,9 @@ def centroid_box(X: Any, f: int) -> Box:
     Summed in float64, and rounded once; `Box.rounding` is for other sums. The results of `rbtm` and `box_midpoint`
     are in it.
 
-    Cost: as `trusted_box`. Condition: n > 2f.
+    Cost: as `trusted_box`.
+
+    Condition: n > 2f.
 
     Source: Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Definition
     4.14 and Observation 4.15.
@@ -612,7 +628,9 @@ def in_safe_area(
     last place of each number. Updates 1e12 times farther away are seen at that distance.
 
     Cost: reads and coordinates as `convex`; then a search for the clients to remove, exponential at worst: milliseconds
-    for a hundred updates in ten dimensions. Condition: n > f.
+    for a hundred updates in ten dimensions.
+
+    Condition: n > f.
 
     Source: *Practical validity conditions for Byzantine-tolerant federated learning*, Section 7; Cambus, Melnyk,
     *Centroid approximation with multidimensional approximate agreement protocols*, Definition 3.2.
@@ -718,7 +736,9 @@ def safe_area_point(X: Any, f: int, *, budget: Budget | float | None = None, pro
     than 1e-9 of its scale may count as meeting.
 
     Cost: as `in_safe_area`, and a linear programme for each candidate: milliseconds at n = 60, f = 9 in five
-    dimensions, or n = 64, f = 3 in twenty; half a second where the area is nearly empty. Condition: n > f. With
+    dimensions, or n = 64, f = 3 in twenty; a second where the area is nearly empty.
+
+    Condition: n > f. With
     n > (d + 1) f there always is a point (Helly).
 
     Source: Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Definition

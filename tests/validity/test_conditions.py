@@ -93,14 +93,13 @@ def test_the_tolerance_is_relative_to_the_spread():
 
 def test_an_offset_takes_no_digits():
     rng = np.random.default_rng(5)
-    for d in (3, 40):
-        H = 1e4 + 1e-2 * rng.normal(size=(12, d))
-        y = rng.dirichlet(np.ones(12)) @ (H - 1e4) + 1e4
-        out = H[0] + (H[0] - H.mean(axis=0)) * 1e-3
+    for d in (3, 11, 40):
+        simplex = 1e-2 * np.vstack([np.zeros(d), np.eye(d)])[: min(d + 1, 12)]
+        H = 1e4 + simplex
+        y = rng.dirichlet(np.ones(len(H))) @ simplex + 1e4
         assert validity.convex(y, H) and validity.meb(y, H) and validity.box(y, H)
-        far = out if distance(H - 1e4, out - 1e4, inf) > 1e-6 else None
-        assert far is None or not validity.convex(far, H)
-        assert not validity.convex(y + 1e-1, H)
+        out = 1e4 + simplex[1] * (1 + 1e-5) - simplex[2] * 1e-5  # beyond an edge
+        assert not validity.convex(out, H) and not validity.box(out, H)
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float32", "float64"])
@@ -209,7 +208,15 @@ def test_lemma_7_3_c_meb_implies_relaxed_convex(case, c):
     assume(np.isfinite(y).all())
     assert validity.meb(y, H, c * (1 + 1e-7))
     assert validity.relaxed_convex(y, H, (c * (1 + 1e-7) + 1) * ball.radius, 2)
-    assert c == 0.0 or not validity.meb(y, H, c * (1 - 1e-5) - 1e-5 if c > 1e-4 else 0.0) or c < 1e-4
+    assert validity.relaxed_convex(y, H, c * (1 + 1e-7) * ball.radius, 2)  # the center is in the hull
+    assert c < 1e-3 or not validity.meb(y, H, c * (1 - 1e-5))
+
+
+def test_lemma_7_3_cannot_have_less_than_c_radii():
+    for c in (0.5, 1.0, 3.0):
+        y = np.array([c / 2, 0.5])
+        assert validity.meb(y, PAIR, c) and validity.relaxed_convex(y, PAIR, c / 2)
+        assert not validity.relaxed_convex(y, PAIR, 0.999 * c / 2)
 
 
 @given(CASES, st.floats(0.0, 3.0))

@@ -125,7 +125,7 @@ def test_the_median_interval_in_one_dimension():
 
 def test_theorem_6_9_the_geometric_median_is_not_safe():
     """t + 1 updates in the origin, t in (1, 0) and t in (0, 1): only the origin is in every hull."""
-    for t in (4, 10, 40):
+    for t in (3, 4, 10, 40):
         X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [t + 1, t, t], axis=0)
         y = rc.geometric_median(X)
         asked = validity.in_safe_area(X, y, t)
@@ -134,6 +134,9 @@ def test_theorem_6_9_the_geometric_median_is_not_safe():
         assert not validity.convex(y, X[honest]) and len(honest) >= len(X) - t
         assert validity.in_safe_area(X, np.zeros(2), t)
         assert abs(validity.safe_area_point(X, t).point).max() <= 1e-8
+    for t in (1, 2):  # for few, it is the origin
+        X = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [t + 1, t, t], axis=0)
+        assert validity.in_safe_area(X, rc.geometric_median(X), t)
 
 
 def test_the_rules_that_see_coordinates_alone_can_be_unsafe():
