@@ -15,9 +15,7 @@ from robustcore._geometry import NOT_FINITE, Floats
 from robustcore._threads import get_num_threads
 from robustcore._updates import Updates
 
-# Membership is decided to this share of the scale: how far the n - f nearest points are from their coordinate-wise
-# median.
-TOLERANCE = 1e-8
+TOLERANCE = 1e-8  # of how far the n - f nearest points reach from the coordinate-wise median
 SPACING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 BLOCK = 2**21  # numbers of a block of columns
 FARTHEST = 2.0**40  # times the scale: whoever is farther away is seen there, in the same direction
@@ -48,14 +46,14 @@ def programme(costs: Floats, **constraints: Any) -> Any:
 
 @dataclass(frozen=True)
 class Points:
-    """Updates, and a point y asked about, in as few coordinates as their number or theirs.
+    """Updates, and a point y that is asked about, in no more coordinates than they are.
 
     Attributes
     ----------
     updates, f
         Those that are finite, and how many Byzantine ones may be left among them.
     points : (n, k) float64
-        Without the origin: `scale` times the distances between them are those of the updates.
+        ``scale`` times the distances between them are those of the updates.
     y : (k,) float64 or None
     is_far : (n,) bool
         Whether a point is farther away than it is seen.
@@ -79,9 +77,9 @@ class Points:
         return (TOLERANCE if self.points.any() else 0.0) + self.rounding
 
 
-def columns(rows: list[list[Any]], names: list[str], width: int | None = None) -> Iterator[tuple[int, slice, Floats]]:
+def columns(rows: list[list[Any]], names: list[str]) -> Iterator[tuple[int, slice, Floats]]:
     """Rows in float64 by blocks of columns: the segment, the part of it, and the (n, b) numbers."""
-    step = max(BLOCK // len(rows), 1) if width is None else width
+    step = max(BLOCK // len(rows), 1)
     for segment, name in enumerate(names):
         flat = [np.asarray(row[segment]).reshape(-1) for row in rows]
         for begin in range(0, len(flat[0]), step):
@@ -161,21 +159,23 @@ def _power(x: float) -> float:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The point of a hull that is nearest to y.
+    """The point of a hull that is nearest to y, or nearly.
 
     Attributes
     ----------
     weights : (n,) float64
         Its convex weights.
-    ahead : (k,) float64
-        Where it is, seen from y.
     distance : float
-        How far that is; ``bound``: how far ahead all points of the hull are, which proves it.
+        How far it is from y.
+    ahead : (k,) float64
+        A direction, that of the nearest point seen from y.
+    bound : float
+        How far ahead all of the hull is: at most its distance from y.
     """
 
     weights: Floats
-    ahead: Floats
     distance: float
+    ahead: Floats
     bound: float
 
 
@@ -199,34 +199,29 @@ class Around:
 
     def nearest(self, kept: NDArray[np.int64]) -> Nearest:
         """The nearest point of the hull of these points."""
-        system = self.system[:, kept]
-        shares = self._solve(system)
-        shares[shares < NOTHING * shares.max()] = 0.0
-        found = system @ shares
-        ahead = found[:-1] / found[-1] * self.unit
-        distance = math.sqrt(ahead @ ahead)
-        weights = np.zeros(len(self.seen))
-        weights[kept] = shares / self.reach[kept] / found[-1] * self.unit
-        bound = float(self.along(ahead)[kept].min()) if distance > 0.0 else 0.0
-        return Nearest(weights, ahead, distance, bound)
-
-    def along(self, ahead: Floats) -> Floats:
-        """(n,): how far ahead the points are in this direction."""
-        return np.asarray((self.seen @ ahead) / math.sqrt(ahead @ ahead) + DIGITS * self.reach)
-
-    def _solve(self, system: Floats) -> Floats:
         try:
-            shares: Floats = self.nnls(system, self.target)[0]
+            shares = self.nnls(self.system[:, kept], self.target)[0]
         except RuntimeError:  # too many iterations
-            shares = np.zeros(0)
-        if shares.any():
-            return shares
-        return self._judge(system)
+            return self._judged(kept)
+        if not shares.any():
+            return self._judged(kept)
+        found = self._point(kept, shares)
+        return found if found.bound >= found.distance / 2 - TOLERANCE / 8 else self._judged(kept)
 
-    def _judge(self, system: Floats) -> Floats:
-        """The same by linear programming: the smallest residual in the maximum norm."""
-        m, n = system.shape
-        slack = -np.ones((m - 1, 1))
+    def _point(self, kept: NDArray[np.int64], shares: Floats, ahead: Floats | None = None) -> Nearest:
+        shares[shares < NOTHING * shares.max()] = 0.0
+        found = self.system[:, kept] @ shares
+        total = found[-1] / self.unit
+        at, weights = found[:-1] / total, np.zeros(len(self.seen))
+        weights[kept] = shares / self.reach[kept] / total
+        ahead = at if ahead is None else ahead
+        bound = float(self.along(ahead)[kept].min()) if ahead.any() else 0.0
+        return Nearest(weights, math.sqrt(at @ at), ahead, bound)
+
+    def _judged(self, kept: NDArray[np.int64]) -> Nearest:
+        """The same by linear programming, in the maximum norm: a hull that holds y does in every norm."""
+        system = self.system[:, kept]
+        (m, n), slack = system.shape, -np.ones((len(system) - 1, 1))
         found = programme(
             np.append(np.zeros(n), 1.0),
             A_ub=np.vstack([np.hstack([system[:-1], slack]), np.hstack([-system[:-1], slack])]),
@@ -235,4 +230,9 @@ class Around:
             b_eq=[1.0],
             bounds=(0, None),
         )
-        return np.asarray(found.x[:n])
+        prices = found.ineqlin.marginals
+        return self._point(kept, found.x[:n], prices[m - 1 :] - prices[: m - 1])
+
+    def along(self, ahead: Floats) -> Floats:
+        """(n,): how far ahead the points are in this direction."""
+        return np.asarray((self.seen @ ahead) / math.sqrt(ahead @ ahead) + DIGITS * self.reach)

@@ -21,9 +21,9 @@ from robustcore._budget import Budget
 from robustcore._geometry import Floats, Progress
 from robustcore._hull import Around, programme
 
-# A point that is found is in the hulls to CLOSE, and hulls without a common point miss it by EMPTY, in the scale of
-# `Points`: linear programmes tell the two apart.
-CLOSE, EMPTY = 4e-9, 1e-9
+# In the scale of `Points`, a point that is found is in the hulls to CLOSE, and hulls that miss each other by EMPTY have
+# no common point: linear programmes tell the two apart, and the point rounded is still in the hulls to TOLERANCE.
+CLOSE, EMPTY = 2e-9, 5e-10
 LIGHT = 1e-10  # weights of halfspaces that are rounding errors
 STILL = 1e-12  # a candidate that moves by no more will not move again
 FLAT = 1e-11  # of directions that points do not span
@@ -33,7 +33,7 @@ SOON = 0.1  # seconds between reports
 
 
 class Spent(Exception):
-    """The budget is, or the digits are."""
+    """The budget is; or the digits are, and cannot decide."""
 
 
 class Clock:
@@ -113,6 +113,8 @@ class Removal:
             if len(self._behind(nearest.ahead)) <= self.f:
                 self.ahead = nearest.ahead
             return 0
+        if nearest.distance > 2 * self.tolerance:
+            raise Spent
         simplex = sum(1 << i for i in np.flatnonzero(nearest.weights).tolist())
         self.simplices.append(simplex)
         return simplex
@@ -152,10 +154,10 @@ class Cuts:
         self.offsets = np.append(self.offsets, np.partition(normals @ self.points.T, at, axis=1)[:, at])
 
     def begin(self) -> None:
-        """The axes, some directions at random, and to each point the one in which most others are alike.
+        """Those of the axes, of directions at random, and of the rows of the inverse of the points.
 
-        Where the points are independent, these are their barycentric coordinates, which prove that there is no safe
-        area. (One of the points is in the origin.)
+        Where the points are independent, one of them being the origin, the latter are their barycentric coordinates,
+        which prove that there is no safe area.
         """
         k = self.points.shape[1]
         lengths = np.linalg.norm(self.points, axis=1, keepdims=True)
@@ -178,7 +180,7 @@ class Cuts:
         return np.asarray(programme(middle - y, A_ub=rows, b_ub=1.0 / lengths, bounds=(-STEEPEST, STEEPEST)).x)
 
     def deepest(self) -> tuple[Floats, float, Floats]:
-        """The point deepest in all halfspaces, how deep (at most 1), and convex weights of them that prove it."""
+        """The point deepest in all halfspaces, how deep, and convex weights of them that prove it."""
         k = self.points.shape[1]
         found = programme(
             np.append(np.zeros(k), -1.0),

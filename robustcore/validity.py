@@ -563,7 +563,7 @@ class SafeMembership:
     inside : bool
         Whether it is proved to be in the hull of any n - f of the updates. Its Tukey depth is then at least f + 1.
     exact : bool
-        Whether the question is decided; False where the budget was spent.
+        Whether the question is decided; False where the budget was spent, or, hardly ever, rounding leaves it open.
     removed : (k,) int64
         At most f clients; the point is outside the hull of the others. Empty where there are none.
     distance : float
@@ -698,7 +698,7 @@ class SafeArea:
 
     @property
     def exact(self) -> bool:
-        """Whether the question is decided: a point was found, or proved not to be there."""
+        """Whether a point was found, or proved not to be there; else as in `SafeMembership`."""
         return self.empty or self.point is not None
 
 
@@ -733,7 +733,7 @@ def safe_area_point(X: Any, f: int, *, budget: Budget | float | None = None, pro
     -----
     The point is the geometric median where that is safe; else one that is deep in the halfspaces, each around n - f of
     the updates, that were found to cut candidates off. Proved as in `in_safe_area`; hulls that miss each other by less
-    than 1e-9 of its scale may count as meeting.
+    than 1e-9 of that may count as meeting.
 
     Cost: as `in_safe_area`, and a linear programme for each candidate: milliseconds at n = 60, f = 9 in five
     dimensions, or n = 64, f = 3 in twenty; a second where the area is nearly empty.

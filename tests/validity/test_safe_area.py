@@ -101,6 +101,24 @@ def test_membership_against_all_subsets(case):
             assert apart(X[left], y) >= 0.999 * asked.distance / np.sqrt(X.shape[1])
 
 
+@pytest.mark.parametrize("fails", ["raises", "nothing", "wrong"])
+def test_linear_programming_judges_where_least_squares_fail(monkeypatch, fails):
+    X, f = np.random.default_rng(1).normal(size=(12, 3)), 2
+    asked = [*(0.5 * X), np.zeros(3)]
+    expected = [bool(validity.in_safe_area(X, y, f)) for y in asked]
+    assert set(expected) == {True, False}
+
+    def nnls(A, b):
+        if fails == "raises":
+            raise RuntimeError("Maximum number of iterations reached.")
+        return (np.zeros(A.shape[1]) if fails == "nothing" else np.eye(A.shape[1])[0]), 1.0
+
+    monkeypatch.setattr("scipy.optimize.nnls", nnls)
+    assert [bool(validity.in_safe_area(X, y, f)) for y in asked] == expected
+    assert all(validity.in_safe_area(X, y, f).exact for y in asked)
+    assert validity.safe_area_point(X, f).exact
+
+
 @pytest.mark.parametrize(("n", "f", "d"), [(20, 3, 2), (25, 4, 3), (30, 3, 6)])
 def test_inside_is_a_tukey_depth_above_f(n, f, d):
     rng = np.random.default_rng([n, f, d])
