@@ -80,7 +80,7 @@ def print_tables(n: int, f: int, d: int, console: Console) -> None:
         else:
             unknown.append(name)
     agreements = table(
-        "Agreements on the centroid: the most Byzantine nodes, and the ratio",
+        "Agreements on the centroid: the most f, and the ratio",
         *("", "f", "ratio", "f (async.)", "ratio"),
     )
     for method in METHODS:

@@ -50,7 +50,10 @@ def closed_form(of_f: Inequality | None = None, of_m: Inequality | None = None) 
             return known(*args) if plain else compute(*args, **kwargs)
 
         def compute(*args: Any, **kwargs: Any) -> Any:
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{name}: {error}") from None
             bound.apply_defaults()
             numbers = {key: _read(name, key, value) for key, value in bound.arguments.items() if key in _KNOWN}
             if not any(isinstance(value, np.ndarray) for value in numbers.values()):
@@ -82,6 +85,8 @@ def closed_form(of_f: Inequality | None = None, of_m: Inequality | None = None) 
             return good
 
         known = lru_cache(maxsize=256)(compute)  # rules ask for the same in every call
+        bare = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+        checked.__signature__ = inspect.Signature(bare)  # type: ignore[attr-defined]  # floats are what the formula sees
         return checked
 
     return decorate  # type: ignore[return-value]  # which result it is, the annotation of the formula says

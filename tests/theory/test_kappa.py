@@ -161,6 +161,8 @@ def test_what_does_not_fit_is_named():
         theory.nnm_upper_bound([1.0, -1.0], 9, 1)
     with pytest.raises(rc.ConstraintError, match=r"f = 600000000 .*at most 499999999"):
         theory.kappa_1(10**9, 6 * 10**8)
+    with pytest.raises(TypeError, match="kappa_1: missing a required argument: 'f'"):
+        theory.kappa_1(9)
     with pytest.raises(ValueError, match="broadcast"):
         theory.kappa_1([9, 9, 9], [1, 1])
     assert theory.kappa_1(np.arange(0), 0).shape == (0,)
