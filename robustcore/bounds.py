@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from robustcore import theory
-from robustcore._constraints import MAJORITY, ConstraintError, as_count, check_f, check_least
-from robustcore.rules import RULES
+from robustcore._constraints import MAJORITY, as_count, check_f, check_least
+from robustcore._result import Bound
+from robustcore.rules import RULES, known_bounds
 from robustcore.theory.centroid import METHODS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 INK, SOFT, UPPER, LOWER, OURS = "#222222", "#777777", "#0b5394", "#b45309", "#3d7a2e"
 LEGEND = (
-    "kappa*: squared distance from the mean of the honest, over their variance. Radii of their ball: distance from the "
+    "kappa*: squared distance from the mean of the honest, over their variance. MEB factor: distance from the "
     "center of the smallest ball around them, in its radii. Centroid ratio: distance from their mean, in radii of the "
     "ball around the means of any n - f updates, which lies can make large."
 )
@@ -70,11 +70,14 @@ def print_tables(n: int, f: int, d: int, console: Console) -> None:
     coefficients.add_row("at least", *map(_number, lowers))
     rules = table(
         f"Every rule, whoever is honest, d = {d}: at most",
-        *("", "kappa*", "kappa* behind nnm", "radii of their ball", "centroid ratio"),
+        *("", "kappa*", "kappa* behind nnm", "MEB factor", "centroid ratio"),
     )
     unknown = []
+    bounds = {bound.rule: bound for bound in known_bounds(n, f, d)}
     for name in RULES:
-        known = _promises(name, n, f, d)
+        bound = bounds.get(name, Bound(name, None, None, None))
+        mixed = None if bound.kappa is None else theory.nnm_upper_bound(bound.kappa, n, f)
+        known = (bound.kappa, mixed, bound.meb_factor, bound.centroid_ratio)
         if any(number is not None for number in known):
             rules.add_row(name, *("" if number is None else _number(number) for number in known))
         else:
@@ -105,20 +108,6 @@ def _transition(n: int, f: int) -> str:
     if m >= n - f:
         return "Averaging more updates does not lower the bound: for this f, it is that of Krum for every m."
     return f"The bound is that of Krum up to m = {m:.2f} (Theorem 2: {low:.2f} to {high:.2f}), and falls from there on."
-
-
-def _promises(name: str, n: int, f: int, d: int) -> list[float | None]:
-    """Of a rule: kappa*, kappa* behind NNM, relaxation factor, centroid ratio; None where there is no number."""
-    own = {field.name for field in fields(RULES[name])}
-    needed: dict[str, Any] = {"f": f} | ({"tau": 1.0} if "tau" in own else {})
-    rule = RULES[name](**needed)
-    try:
-        rule.check(n)
-    except ConstraintError:
-        return [None]
-    kappa = rule.guarantee(n)
-    mixed = None if kappa is None else theory.nnm_upper_bound(kappa, n, f)
-    return [kappa, mixed, rule.meb_factor(n, d), rule.centroid_ratio(n, d)]
 
 
 def _number(number: float, before: str = "") -> str:
