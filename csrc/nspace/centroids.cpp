@@ -201,7 +201,7 @@ CentroidBall centroid_ball(const double* x, std::int64_t n, std::int64_t k, std:
     std::iota(first.begin(), first.end(), 0);
     return {{first}, {1.0}, 0.0, 0.0};
   }
-  return Search(x, n, k, f, budget, team).run();
+  return Search(x, n, k, f, budget, alone_if_few(team, n, f)).run();
 }
 
 Worst farthest_centroid(const double* x, std::int64_t n, std::int64_t k, std::int64_t f, const double* y,
