@@ -190,6 +190,7 @@ class Around:
     def __init__(self, points: Floats, y: Floats):
         self.nnls = optional("a convex hull", "nnls")
         self.seen = points - y
+        self.equal = np.asarray((self.seen == 0.0).all(axis=1))
         self.reach = np.maximum(np.linalg.norm(self.seen, axis=1), 1.0)
         self.unit = float(self.reach.min())
         directions = (self.seen / self.reach[:, np.newaxis]).T
@@ -198,15 +199,20 @@ class Around:
         self.target[-1] = 1.0
 
     def nearest(self, kept: NDArray[np.int64]) -> Nearest:
-        """The nearest point of the hull of these points."""
+        """The nearest point of the hull of these points; where it is one of them, that is it."""
+        if self.equal[kept].any():
+            return self._point(kept, np.eye(len(kept))[self.equal[kept].argmax()])
         try:
             shares = self.nnls(self.system[:, kept], self.target)[0]
         except RuntimeError:  # too many iterations
-            return self._judged(kept)
+            shares = np.zeros(0)
         if not shares.any():
             return self._judged(kept)
         found = self._point(kept, shares)
-        return found if found.bound >= found.distance / 2 - TOLERANCE / 8 else self._judged(kept)
+        if found.distance <= TOLERANCE / 8 + DIGITS * self.unit or found.bound >= found.distance / 2:
+            return found
+        judged = self._judged(kept)
+        return judged if judged.distance < found.distance or judged.bound > found.bound else found
 
     def _point(self, kept: NDArray[np.int64], shares: Floats, ahead: Floats | None = None) -> Nearest:
         shares[shares < NOTHING * shares.max()] = 0.0

@@ -119,6 +119,37 @@ def test_linear_programming_judges_where_least_squares_fail(monkeypatch, fails):
     assert validity.safe_area_point(X, f).exact
 
 
+def test_membership_needs_no_linear_programme(monkeypatch):
+    """Least squares prove both answers; linear programming is for what they leave open."""
+
+    def linprog(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr("scipy.optimize.linprog", linprog)
+    X = np.random.default_rng(2).normal(size=(25, 4))
+    for scale in (1.0, 1e-3, 1e3):
+        for y in (*X, *(0.3 * X)):
+            assert validity.in_safe_area(scale * X, scale * y, 2).exact
+    assert validity.safe_area_point(X, 2).exact
+
+
+def test_a_point_between_near_and_far_ones():
+    """As far from most updates as half a million of their spreads, and in the hull."""
+    X = np.array([[1.0, 0.0, -1.0], [1.0, 1.0, 1.0], [-1.0, 0.0, 0.0], [-1.0, 0.0, 1.0], [1.3e6, 0.7e6, -1.5e6]])
+    y = X[[0, 1, 4]].mean(axis=0)
+    assert validity.in_safe_area(X, y, 0) and validity.convex(y, X)
+    for f in (1, 2, 3):
+        asked = validity.in_safe_area(X, y, f)
+        assert asked.exact and not asked and len(asked.removed) <= f
+
+
+def test_an_update_that_is_safe_comes_back_as_it_is():
+    X = np.array([[0.0], [1.0], [1.0], [343753.459]])
+    area = validity.safe_area_point(X, 2)
+    assert area.point.tolist() == [1.0] and area.weights.tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert validity.in_safe_area(X, area.point, 2)
+
+
 @pytest.mark.parametrize(("n", "f", "d"), [(20, 3, 2), (25, 4, 3), (30, 3, 6)])
 def test_inside_is_a_tukey_depth_above_f(n, f, d):
     rng = np.random.default_rng([n, f, d])
