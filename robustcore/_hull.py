@@ -211,8 +211,9 @@ class Around:
         found = self._point(kept, shares)
         if found.distance <= TOLERANCE / 8 + DIGITS * self.unit or found.bound >= found.distance / 2:
             return found
-        judged = self._judged(kept)
-        return judged if judged.distance < found.distance or judged.bound > found.bound else found
+        judged = self._judged(kept)  # what each proves holds
+        near, along = min(found, judged, key=lambda it: it.distance), max(found, judged, key=lambda it: it.bound)
+        return Nearest(near.weights, near.distance, along.ahead, along.bound)
 
     def _point(self, kept: NDArray[np.int64], shares: Floats, ahead: Floats | None = None) -> Nearest:
         shares[shares < NOTHING * shares.max()] = 0.0

@@ -143,6 +143,18 @@ def test_a_point_between_near_and_far_ones():
         assert asked.exact and not asked and len(asked.removed) <= f
 
 
+@pytest.mark.parametrize("thin", [1e-3, 1e-6, 1e-8, 1e-12])
+def test_thin_updates(thin):
+    """Directions near the tolerance, in which updates are nearly flat, leave nothing open."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(40, 6)) * np.geomspace(1.0, thin, 6)
+        area = validity.safe_area_point(X, 4)
+        assert area.exact and not area.empty
+        assert validity.in_safe_area(X, area.point, 4)
+        assert all(validity.in_safe_area(X, y, 4).exact for y in X)
+
+
 def test_an_update_that_is_safe_comes_back_as_it_is():
     X = np.array([[0.0], [1.0], [1.0], [343753.459]])
     area = validity.safe_area_point(X, 2)
