@@ -62,3 +62,13 @@ def certify(X: np.ndarray, y: np.ndarray, f: int) -> tuple[float, float, float]:
         max(d**2 / np.mean(np.sum((S - m) ** 2, axis=1)) for d, S, m in zip(off, subsets, means, strict=True)),
         float(off.max()) / rc.minimum_enclosing_ball(means).radius,
     )
+
+
+def in_safe_area(X: np.ndarray, y: np.ndarray, f: int) -> bool:
+    """Whether y is a convex combination of any n - f of the rows: a linear programme for each choice."""
+    from scipy.optimize import linprog
+
+    def holds(S: np.ndarray) -> bool:
+        return linprog(np.zeros(len(S)), A_eq=np.vstack([S.T, np.ones(len(S))]), b_eq=np.append(y, 1.0)).status == 0
+
+    return all(holds(X[list(subset)]) for subset in combinations(range(len(X)), len(X) - f))

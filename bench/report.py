@@ -22,6 +22,8 @@ from bench.test_certify import CERTIFICATES
 from bench.test_diameter import GROWN, SMALL, small
 from bench.test_rules import ATTACKED
 from bench.test_rules import CONTENDERS as RULES
+from bench.test_safe_area import AGAINST_ALL as SAFE_AGAINST_ALL
+from bench.test_safe_area import POINTS
 from robustcore.attacks import ATTACKS
 
 UNIT = "numpy mean(X, axis=0)"
@@ -34,6 +36,8 @@ SEARCHES = (
     AGAINST_ALL,
     CERTIFICATES,
     CERTIFIED_AGAINST_ALL,
+    POINTS,
+    SAFE_AGAINST_ALL,
 )
 OVER_PASS = "over_the_pass_at_50_x_1e5_float32"
 NEEDED = (
@@ -223,7 +227,8 @@ Small ones go from the data to the aggregate; the naive ones and byzfl try all s
 search of `centroid_ball` on coordinates at hand, standard normal points, in some cases with as many at three times the
 distance; and from the data, against `minimum_enclosing_ball` of all centroids, one by one. `certify`: from the data and
 the coordinate-wise median of them to all three certificates; outliers are ten times as far out and apart, together: all
-moved by 3 in every coordinate.
+moved by 3 in every coordinate. `safe area point`: `validity.safe_area_point`; together: the f are in one place, far
+away.
 
 {searches}
 
