@@ -256,8 +256,8 @@ class Bound:
     --------
     >>> import numpy as np, robustcore as rc
     >>> certificate = rc.certify(np.arange(8.0).reshape(4, 2), np.ones(2), f=1)
-    >>> next(bound for bound in certificate.bounds if bound.rule == "mda")
-    Bound(rule='mda', meb_factor=1.6666666666666665, kappa=None, centroid_ratio=2.0)
+    >>> next(bound for bound in certificate.bounds if bound.rule == "trimmed_mean")
+    Bound(rule='trimmed_mean', meb_factor=1.224744871391589, kappa=0.5, centroid_ratio=2.8284271247461903)
     """
 
     rule: str

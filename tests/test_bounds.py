@@ -40,7 +40,8 @@ def test_every_rule_is_there(n, f, d):
     text, rows, agreements = printed(n, f, d)
     unknown = set(re.search(r"Nothing is known here of ([^.]*)\.", text)[1].split(", "))
     assert unknown.isdisjoint(rows) and unknown | rows.keys() >= rc.RULES.keys()
-    assert rows["mda"] == [f"{theory.mda_meb_factor(n, f):.4g}", "2"]
+    assert rows["mda"][0] == f"{theory.sharp_upper_bound('mda', n, f):.4g}"
+    assert rows["mda"][2:] == [f"{theory.mda_meb_factor(n, f):.4g}", "2"]
     assert rows["minmax_meb"] == [f"{rc.MinMaxMEB(f).meb_factor(n, d):.4g}"]
     assert rows["krum"][0] == f"{theory.kappa_upper_bound(n, f, 1):.4g}"
     assert ("rbtm" in unknown) == (n <= 3 * f)

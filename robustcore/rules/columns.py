@@ -25,7 +25,7 @@ class ColumnRule(Rule):
     """
 
     kernel: ClassVar[str]
-    bound: ClassVar[str | None] = None  # whose in theory.allouah_upper_bound
+    bound: ClassVar[str | None] = None  # whose in theory.sharp_upper_bound
     # What holds whoever is honest: whether the result is within the box around them ("trusted"), or around as far as
     # MDA's is for each coordinate ("near"); and whether it is within the box around the candidate centroids.
     box: ClassVar[str] = ""
@@ -34,7 +34,7 @@ class ColumnRule(Rule):
     def _guarantee(self, n: int) -> float | None:
         if self.f is None or self.bound is None:
             return None
-        return theory.allouah_upper_bound(self.bound, n, self.f)
+        return theory.sharp_upper_bound(self.bound, n, self.f)
 
     def _meb_factor(self, n: int, d: int) -> float | None:
         if not self.box or self.f is None:
@@ -84,8 +84,8 @@ class Median(ColumnRule):
     -----
     Cost: one read of the n*d numbers, about n/4 log2(n)^2 minima and maxima for each coordinate.
 
-    Guarantee: kappa* <= 4 (1 + f / (n - 2f))^2 (Allouah et al., *Fixing by mixing*, AISTATS 2023). In the
-    trusted box, as `BoxMidpoint`.
+    Guarantee: kappa* = (n - 1) / (n - 2f + 1) for n odd, (n - 2) / (n - 2f + 2) for n even
+    (`robustcore.theory.sharp_upper_bound`). In the trusted box, as `BoxMidpoint`.
 
     References
     ----------
@@ -123,8 +123,8 @@ class TrimmedMean(ColumnRule):
     -----
     Cost: as `Median`.
 
-    Guarantee: kappa* <= 6f / (n - 2f) (1 + f / (n - 2f)) (Allouah et al., *Fixing by mixing*, AISTATS 2023). In the
-    trusted box and in the centroid box, as `BoxMidpoint`.
+    Guarantee: kappa* = f / (n - 2f) (`robustcore.theory.sharp_upper_bound`): no rule has less. In the trusted box and
+    in the centroid box, as `BoxMidpoint`.
 
     References
     ----------

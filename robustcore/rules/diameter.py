@@ -46,9 +46,9 @@ class MDA(SearchRule):
     pair is too far apart: exponential at worst, for updates drawn at random about n^2 operations (15 ms in all at
     n = 500); one read of the n - f chosen updates.
 
-    Guarantee: for any n - f of the updates, those of honest clients among them, within 1 + 2f / (n - f) radii of the
-    centre of their smallest enclosing ball (Theorem 6.4 of the second reference); a candidate centroid itself, and so
-    within 2 radii of `centroid_ball` of the true one.
+    Guarantee: kappa* <= 8 f^2 / (n - f) (`robustcore.theory.sharp_upper_bound`). For any n - f of the updates, those of
+    honest clients among them, within 1 + 2f / (n - f) radii of the centre of their smallest enclosing ball (Theorem 6.4
+    of the second reference); a candidate centroid itself, and so within 2 radii of `centroid_ball` of the true one.
 
     References
     ----------
@@ -71,6 +71,9 @@ class MDA(SearchRule):
     f: int
     name: ClassVar[str] = "mda"
     minimised: ClassVar[str] = "the diameter"
+
+    def _guarantee(self, n: int) -> float | None:
+        return theory.sharp_upper_bound(self.name, n, self.f)
 
     def _meb_factor(self, n: int, d: int) -> float | None:
         return theory.mda_meb_factor(n, self.f)

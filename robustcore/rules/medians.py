@@ -41,8 +41,9 @@ class Medoid(LinearRule):
     the sums, one read of the winner. Where some updates are more than 100 times farther away than most, one more pass
     over the data, in float64: beside their distances, all others would be equal.
 
-    Guarantee: within (3n - 2f) / (n - 2f) radii of the centre of the honest updates' smallest enclosing ball (Theorem
-    6.5 of the reference).
+    Guarantee: kappa* <= 2 (n - f) (n - f - 1) / (n - 2f)^2 (`robustcore.theory.sharp_upper_bound`), and within
+    (3n - 2f) / (n - 2f) radii of the centre of the honest updates' smallest enclosing ball (Theorem 6.5 of the
+    reference).
 
     References
     ----------
@@ -58,6 +59,9 @@ class Medoid(LinearRule):
 
     f: int | None = None
     name: ClassVar[str] = "medoid"
+
+    def _guarantee(self, n: int) -> float | None:
+        return None if self.f is None else theory.sharp_upper_bound(self.name, n, self.f)
 
     def _meb_factor(self, n: int, d: int) -> float | None:
         return None if self.f is None else theory.medoid_meb_factor(n, self.f)
@@ -100,9 +104,10 @@ class GeometricMedian(LinearRule):
     more pass over the data, in float64, finds the directions in which they lie; where the gap stays above 1e-12, up to
     four.
 
-    Guarantee: without smoothing, kappa* <= 4 (1 + f / (n - 2f))^2 (Allouah et al., *Fixing by mixing*, AISTATS 2023),
-    and within 2 (n - f) / (n - 2f) radii of the centre of the honest updates' smallest enclosing ball
-    (`robustcore.theory.geometric_median_meb_factor`).
+    Guarantee: without smoothing, kappa* = (n - 1) / (n - 2f + 1) for n odd, n / (n - 2f) for n even
+    (`robustcore.theory.sharp_upper_bound`), from which follows a distance of at most sqrt(1 + kappa*) radii from the
+    centre of the honest updates' smallest enclosing ball; the reference has the square of it for n even, 2 (n - f) /
+    (n - 2f) (`robustcore.theory.geometric_median_meb_factor`).
 
     References
     ----------
@@ -131,7 +136,7 @@ class GeometricMedian(LinearRule):
         object.__setattr__(self, "smoothing", as_number(self.name, "smoothing", self.smoothing, ">= 0"))
 
     def _guarantee(self, n: int) -> float | None:
-        return None if self.f is None or self.smoothing else theory.allouah_upper_bound(self.name, n, self.f)
+        return None if self.f is None or self.smoothing else theory.sharp_upper_bound(self.name, n, self.f)
 
     def _meb_factor(self, n: int, d: int) -> float | None:
         return None if self.f is None or self.smoothing else theory.geometric_median_meb_factor(n, self.f)

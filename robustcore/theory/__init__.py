@@ -1,8 +1,8 @@
 """Closed-form guarantees, what a rule is worth before any data is seen, and the inputs that show what none can promise.
 
 ``kappa``: robustness coefficients. ``meb``: relaxation factors of validity in enclosing balls. ``centroid``: ratios and
-resilience in approximating the centroid. ``worst``: worst-case inputs. All are here as ``robustcore.theory.NAME``, and
-take whole numbers or arrays of them.
+resilience in approximating the centroid. These take whole numbers or arrays of them. ``worst``: worst-case inputs.
+``search``: the worst inputs that can be found. All are here as ``robustcore.theory.NAME``.
 """
 
 from robustcore.theory.centroid import box_centroid_ratio, centroid_ratio, resilience
@@ -14,6 +14,7 @@ from robustcore.theory.kappa import (
     krum_lower_bound,
     multi_krum_lower_bound,
     nnm_upper_bound,
+    sharp_upper_bound,
     smea_upper_bound,
     transition_m,
     transition_m_bounds,
@@ -28,6 +29,7 @@ from robustcore.theory.meb import (
     medoid_meb_factor,
     minmax_meb_factor,
 )
+from robustcore.theory.search import Place, WorstFound, rows, search_kappa
 from robustcore.theory.worst import (
     WorstCase,
     centroid_ball_worst_case,
@@ -43,7 +45,9 @@ from robustcore.theory.worst import (
 )
 
 __all__ = [
+    "Place",
     "WorstCase",
+    "WorstFound",
     "allouah_upper_bound",
     "box_centroid_ratio",
     "box_meb_factor",
@@ -67,8 +71,11 @@ __all__ = [
     "multi_krum_worst_case",
     "nnm_upper_bound",
     "resilience",
+    "rows",
     "safe_area_worst_case",
     "safe_meb_worst_case",
+    "search_kappa",
+    "sharp_upper_bound",
     "smea_upper_bound",
     "strong_validity_worst_case",
     "transition_m",

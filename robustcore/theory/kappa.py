@@ -494,6 +494,69 @@ def allouah_upper_bound(rule: str, n: Floats, f: Floats) -> Floats:
     return _ALLOUAH[rule](f / (n - 2 * f))
 
 
+_SHARP: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "trimmed_mean": lambda n, f: f / (n - 2 * f),
+    "median": lambda n, f: np.where(n % 2 == 1, (n - 1) / (n - 2 * f + 1), (n - 2) / (n - 2 * f + 2)),
+    "geometric_median": lambda n, f: np.where(n % 2 == 1, (n - 1) / (n - 2 * f + 1), n / (n - 2 * f)),
+    "medoid": lambda n, f: 2 * (n - f) * (n - f - 1) / (n - 2 * f) ** 2,
+    "mda": lambda n, f: 8 * f**2 / (n - f),
+}
+
+
+@closed_form(MAJORITY)
+def sharp_upper_bound(rule: str, n: Floats, f: Floats) -> Floats:
+    """Upper bound on the robustness coefficient kappa* of a rule, as sharp as we can prove it.
+
+    The trimmed mean: f / (n - 2f), so that no rule is better. The coordinate-wise median: (n - 1) / (n - 2f + 1) for n
+    odd and (n - 2) / (n - 2f + 2) for n even. The geometric median: (n - 1) / (n - 2f + 1) for n odd and n / (n - 2f)
+    for n even. These three are exact: there are inputs that reach them, or come as near as one likes. The medoid:
+    2 (n - f) (n - f - 1) / (n - 2f)^2. MDA: 8 f^2 / (n - f).
+
+    Parameters
+    ----------
+    rule : {"trimmed_mean", "median", "geometric_median", "medoid", "mda"}
+    n, f : int or array of int
+        Clients, and Byzantine clients; n > 2f.
+
+    Returns
+    -------
+    float or array of float64
+        No unit.
+
+    Raises
+    ------
+    ConstraintError
+        When the numbers do not fit; of arrays, the first that do not.
+    TypeError
+        When they are not whole.
+    ValueError
+        When nothing is proved here of such a rule.
+
+    Notes
+    -----
+    Cost: a handful of operations for each result. Never more than `allouah_upper_bound`.
+
+    Proof for the trimmed mean: it is enough to look at one coordinate, where it is largest when the Byzantine values
+    are beyond all others; then it is the mean of the n - 2f largest of the n - f honest ones. With a mean of e above
+    that of all, these leave the other f below it by e (n - 2f) / f on average: the variance is e^2 (n - 2f) / f at
+    least. The other proofs are in docs/worst.md.
+
+    References
+    ----------
+    Bareilles, Bouaziz, Fageot, El-Mhamdi, *Byzantine machine learning: MultiKrum and an optimal notion of robustness*,
+    Section 6, which asks for these coefficients.
+
+    Examples
+    --------
+    >>> from robustcore import theory
+    >>> theory.sharp_upper_bound("trimmed_mean", n=10, f=2), theory.allouah_upper_bound("trimmed_mean", n=10, f=2)
+    (0.3333333333333333, 2.6666666666666665)
+    """
+    if rule not in _SHARP:
+        raise ValueError(f"there is no bound for {rule!r}; there are {', '.join(sorted(_SHARP))}")
+    return _SHARP[rule](n, f)
+
+
 @closed_form(MAJORITY)
 def smea_upper_bound(n: Floats, f: Floats) -> Floats:
     """Upper bound on the robustness coefficient kappa* of SMEA: 4f / (n - 2f).

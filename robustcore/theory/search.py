@@ -51,6 +51,14 @@ class Place(NamedTuple):
         Their center.
     spread : float
         Their distance from it.
+
+    Examples
+    --------
+    >>> from robustcore import theory
+    >>> theory.rows([theory.Place(2, True, (1.0, 0.0)), theory.Place(1, False, (5.0, 5.0))])
+    array([[1., 0.],
+           [1., 0.],
+           [5., 5.]])
     """
 
     clients: int

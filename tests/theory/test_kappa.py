@@ -86,7 +86,12 @@ def test_every_lower_bound_is_below_every_upper_bound():
     assert (high[first] <= theory.allouah_upper_bound("krum", n, f)[first]).all()  # this paper's is the better one
     n, f = n[first], f[first]
     for rule in ("geometric_median", "median", "trimmed_mean"):
-        assert (theory.universal_lower_bound(n, f) <= theory.allouah_upper_bound(rule, n, f)).all()
+        sharp = theory.sharp_upper_bound(rule, n, f)
+        assert (theory.universal_lower_bound(n, f) <= sharp * (1 + 1e-15)).all()
+        assert (sharp <= theory.allouah_upper_bound(rule, n, f)).all()
+    assert np.array_equal(theory.sharp_upper_bound("trimmed_mean", n, f), theory.universal_lower_bound(n, f))
+    for rule in ("medoid", "mda"):
+        assert (theory.sharp_upper_bound(rule, n, f) >= theory.universal_lower_bound(n, f) * (1 - 1e-15)).all()
     assert np.allclose(theory.smea_upper_bound(n, f), 4 * theory.universal_lower_bound(n, f))
 
 
@@ -130,7 +135,7 @@ def test_arrays_give_what_numbers_give(nf, data):
     n, f = nf
     m = data.draw(st.integers(1, n - f))
     d = data.draw(st.integers(1, 10**9))
-    known = {"n": n, "f": f, "m": m, "d": d, "kappa": 1.5, "rule": "krum"}
+    known = {"n": n, "f": f, "m": m, "d": d, "kappa": 1.5, "rule": "median"}
     for name in theory.__all__:
         formula = getattr(theory, name)
         wanted = inspect.signature(formula).parameters
@@ -179,16 +184,35 @@ def test_allouah_table_1():
     bounds = {"krum": 8.0, "geometric_median": 64 / 9, "median": 64 / 9, "trimmed_mean": 8 / 3}
     for rule, bound in bounds.items():
         assert theory.allouah_upper_bound(rule, 10, 2) == pytest.approx(bound)
-    assert rc.Median(f=2).guarantee(10) == rc.GeometricMedian(f=2).guarantee(10) == pytest.approx(64 / 9)
-    assert rc.TrimmedMean(f=2).guarantee(10) == rc.RBTM(f=2).guarantee(10) == pytest.approx(8 / 3)
-    assert rc.Median().guarantee(10) is rc.GeometricMedian(2, smoothing=1.0).guarantee(10) is None
     with pytest.raises(ValueError, match="no bound for 'caf'"):
         theory.allouah_upper_bound("caf", 10, 2)
     with pytest.raises(rc.ConstraintError, match="n > 2f"):
         theory.allouah_upper_bound("median", 4, 2)
 
 
-@pytest.mark.parametrize("rule", ["median", "geometric_median", "trimmed_mean"])
+def test_what_rules_are_worth():
+    """Reached by the inputs of docs/worst.md: see test_worst_page.py."""
+    expected = {
+        "trimmed_mean": (2 / 6, 2 / 7),
+        "median": (8 / 8, 10 / 8),
+        "geometric_median": (10 / 6, 10 / 8),
+        "medoid": (2 * 8 * 7 / 36, 2 * 9 * 8 / 49),
+        "mda": (32 / 8, 32 / 9),
+    }
+    for rule, (even, odd) in expected.items():
+        assert theory.sharp_upper_bound(rule, 10, 2) == rc.RULES[rule](f=2).guarantee(10) == pytest.approx(even)
+        assert theory.sharp_upper_bound(rule, 11, 2) == rc.RULES[rule](f=2).guarantee(11) == pytest.approx(odd)
+        assert theory.sharp_upper_bound(rule, 1, 0) == 0.0
+    assert rc.RBTM(f=2).guarantee(10) == pytest.approx(1 / 3)
+    assert rc.Median().guarantee(10) is rc.GeometricMedian(2, smoothing=1.0).guarantee(10) is None
+    assert rc.Medoid().guarantee(10) is None
+    with pytest.raises(ValueError, match="no bound for 'caf'"):
+        theory.sharp_upper_bound("caf", 10, 2)
+    with pytest.raises(rc.ConstraintError, match="n > 2f"):
+        theory.sharp_upper_bound("median", 4, 2)
+
+
+@pytest.mark.parametrize("rule", ["median", "geometric_median", "trimmed_mean", "medoid", "mda"])
 def test_the_bounds_hold_on_random_inputs(rule):
     """|value - mean(S)|^2 <= kappa variance(S) for the honest S, with lies of every size."""
     for seed in range(100):
@@ -197,7 +221,7 @@ def test_the_bounds_hold_on_random_inputs(rule):
         X = np.vstack([rng.normal(size=(2, 3)) * 10.0 ** rng.uniform(-2, 6, (2, 1)), honest])
         error = ((getattr(rc, rule)(X, 2) - honest.mean(axis=0)) ** 2).sum()
         variance = ((honest - honest.mean(axis=0)) ** 2).sum(axis=1).mean()
-        assert error <= theory.allouah_upper_bound(rule, 10, 2) * variance
+        assert error <= theory.sharp_upper_bound(rule, 10, 2) * variance
 
 
 def test_smea_is_within_four_times_what_is_possible():
