@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from robustcore import _core
 from robustcore._budget import Budget, as_budget
 from robustcore._constraints import MAJORITY, ConstraintError, as_count, check_dropped, check_f
 from robustcore._geometry import LONGEST, MOST_STRETCHED, Floats, Geometry, Progress
+from robustcore._hull import SMALLEST, SPACING, columns, numbers
 from robustcore._result import Aggregation, Bound, Certificate, Worst
 from robustcore._threads import get_num_threads
 from robustcore._updates import OnMalformed, Updates, read
@@ -24,9 +26,8 @@ from robustcore.rules.minmax import ASIDE, FARTHEST, ROUNDING
 
 SEARCHES = 4  # that share a budget
 NOBODY = np.empty(0, np.int64)
-# Where there is only one centroid (f = 0), y is it if it is this close, as a share of how far the farthest client is:
-# rounding to float32 does less.
-ONE_CENTROID = 1e-6
+LOOKED_AT = 1024  # coordinates of an array, to see whether an aggregate is one of these updates
+ONE_CENTROID = 1e-12  # of how far the farthest client is: where there is but one centroid, y is it if it is this close
 
 
 def certify(
@@ -46,13 +47,13 @@ def certify(
         n updates, in any of the structures of `krum`. Each that is not finite is left out, and lowers n and f by one.
     y
         The output: a vector in the structure, shapes and dtype of one update, or the `Aggregation` of X that it came
-        with. Of that, the weights are taken where it has any, and what they give before it was rounded to the dtype of
-        the updates is certified.
+        with. Of that, the weights are taken where it has any that sum to 1, and what they give before it was rounded to
+        the dtype of the updates is certified.
     f : int
         How many clients may be Byzantine, n > 2f.
     budget : float or Budget, optional
-        Seconds, or a `Budget`, for the searches; by default as long as they take. Where it is spent, the certificate
-        still holds: `Worst.high` is what is proved by then.
+        Seconds, or a `Budget`, for the four searches, a quarter of its steps for each; by default as long as they take.
+        Where it is spent, the certificate still holds: `Worst.high` is what is proved by then.
     malformed : {"raise", "drop"}
         As in `krum`.
     progress
@@ -71,17 +72,19 @@ def certify(
 
     Notes
     -----
-    Each of the three is the largest value over all C(n, f) subsets of n - f clients, and exact: 1e-9 of it, or of a
-    radius; 1e-7 for the MEB factor where clients are more than 6e7 times farther away than n - f of them reach.
+    Each of the three is the largest value over all C(n, f) subsets of n - f clients, and exact: to 1e-9 of it; the MEB
+    factor to 1e-7 of a radius where y is that near to a center, or clients are more than 6e7 times farther away than
+    n - f of them reach.
 
     Condition: n > 2f, and n <= 512.
 
     Cost: one pass over the updates and y, in float64, for their distances; where the weights of y are known, over the
-    updates alone. Then searches that do not see the data, by branch and bound: kappa by Dinkelbach's method, with a
-    convex quadratic form of the n - f clients for each value that is tried; the MEB factor by the oracle of
-    `MinMaxMEB`; the centroid ratio by that of `centroid_ball`. Exponential at worst; on two cores 0.1 s at n = 20,
-    f = 6, and where f = 10 of 30 are outliers. Updates drawn at random in many dimensions are the hardest: 10 s at
-    n = 30, f = 10 in a thousand of them.
+    updates alone. Where some are more than 100 times farther away than n - f of them reach, one more. Then searches
+    that do not see the data, by branch and bound: kappa by Dinkelbach's method, with a convex quadratic form of the
+    n - f clients for each value that is tried; the MEB factor by the oracle of `MinMaxMEB`; the centroid ratio by that
+    of `centroid_ball`. Exponential at worst; on two cores 0.1 s at n = 20, f = 6, and where f = 10 of 30 are outliers.
+    The MEB factor of updates drawn at random in many dimensions is the hardest: 10 s at n = 30, f = 10 in a thousand
+    of them, where the other two take milliseconds.
 
     Source: Cambus, Melnyk, Milentijevic, Schmid, *Practical validity conditions for Byzantine-tolerant federated
     learning*, Definition 3.4 (MEB factor); Bareilles, Bouaziz, Fageot, El-Mhamdi, *Byzantine machine learning:
@@ -104,9 +107,9 @@ def certify(
     if updates.n > _core.MOST_POINTS:
         raise ConstraintError(f"{name} needs n <= {_core.MOST_POINTS} to search among subsets; here n = {updates.n}")
     search = _Search(as_budget(name, budget), progress)
-    clients, whole = _with_output(updates, y, progress)
+    clients, whole, rounding = _with_output(updates, y, progress)
     left = check_dropped(name, clients.total, f, clients.dropped)
-    points = _Points(clients, whole, left)
+    points = _Points(clients, whole, left, rounding)
     kappa, centroid, meb = points.kappa(search), points.centroid_ratio(search), points.meb_factor(search)
     names = updates.clients[clients.kept[: clients.n]]
     worst = {
@@ -118,31 +121,65 @@ def certify(
         f=f,
         d=updates.core.d,
         worst=worst,
-        bounds=(*_own_bound(y, updates), *known_bounds(updates.n, f, updates.core.d)),
+        promised=_promised(y, updates, f),
+        bounds=known_bounds(updates.n, f, updates.core.d),
         dropped=dict(sorted(clients.dropped.items())),
     )
 
 
-def _own_bound(y: Any, updates: Updates) -> list[Bound]:
-    """What is proved of the rule that made y, where y says which, and it has finished its search."""
+def _promised(y: Any, updates: Updates, f: int) -> Bound | None:
+    """What is proved of the rule that made y, if y says which: for this f, and where it has finished its search."""
     if not isinstance(y, Aggregation) or (y.optimum is not None and not y.optimum.exact):
-        return []
-    return [bound_of(y.rule, updates.n, updates.core.d, repr(y.rule))]
+        return None
+    told: dict[str, Any] = {"f": f} if y.rule.f is None and "f" in vars(y.rule) else {}
+    rule = replace(y.rule, **told)
+    return None if rule.f != f else bound_of(rule, updates.n, updates.core.d, repr(y.rule))
 
 
-def _with_output(updates: Updates, y: Any, progress: Progress) -> tuple[Geometry, Geometry]:
-    """The geometry whose vectors are the clients' updates, and that with y as one more vector behind them."""
+def _with_output(updates: Updates, y: Any, progress: Progress) -> tuple[Geometry, Geometry, float]:
+    """The geometry of the clients' updates, that with y as one more vector behind them, and how far y was rounded."""
+    vector = updates.like(y.value if isinstance(y, Aggregation) else y, "certify: y")
     if isinstance(y, Aggregation) and y.weights is not None:
         if len(y.weights) != updates.n:
             raise ValueError(f"certify: y is an aggregation of {len(y.weights)} updates, X has {updates.n}")
         if math.isclose(y.weights.sum(), 1.0):  # else a center, which is none of the updates, has the rest
+            _check_is_of(y.weights, vector, updates)
             clients = Geometry(updates, progress=progress, exact=True)
             weights = y.weights[updates.clients[clients.kept]]
             if math.isclose(weights.sum(), 1.0):
-                return clients, clients.mix(np.vstack([np.eye(clients.n), weights]), np.arange(clients.n))
-    vector = y.value if isinstance(y, Aggregation) else y
-    clients = Geometry(updates, [updates.like(vector, "certify: y")], progress, exact=True)
-    return clients, clients.with_extra()
+                return clients, clients.mix(np.vstack([np.eye(clients.n), weights]), np.arange(clients.n)), 0.0
+    clients = Geometry(updates, [vector], progress, exact=True)
+    return clients, clients.with_extra(), _rounding(vector, updates.names)
+
+
+def _check_is_of(weights: Floats, vector: list[Any], updates: Updates) -> None:
+    """Raise ValueError where these weights of the updates do not give the vector: it is the aggregate of others.
+
+    That shows in a few coordinates: here in at most LOOKED_AT of each array.
+    """
+    weighed = [(weights[client], row) for client, row in zip(updates.clients, updates.rows, strict=True)]
+    weighed = [(weight, row) for weight, row in weighed if weight != 0.0]
+    for segment, name in enumerate(updates.names):
+
+        def first(row: list[Any], segment: int = segment, name: str = name) -> Floats:
+            return numbers(np.asarray(row[segment]).flat[:LOOKED_AT], name).astype(np.float64)
+
+        terms = np.array([weight * first(row) for weight, row in weighed])
+        # The weights sum to 1 but for rounding, and what is missing is that of the heaviest, of 1 / n at least.
+        error = 4.0 * SPACING[name] + len(weights) ** 2 * SPACING["float64"]
+        with np.errstate(all="ignore"):
+            off = np.abs(terms.sum(axis=0) - first(vector))
+            if (off > error * (np.abs(terms).sum(axis=0) + SMALLEST[name])).any():
+                raise ValueError("certify: y is the aggregation of other updates than X")
+
+
+def _rounding(vector: list[Any], names: list[str]) -> float:
+    """How far a vector may be from what was rounded to it."""
+    total = 0.0
+    for segment, _, block in columns([vector], names):
+        largest = float(np.abs(block).max())
+        total = math.hypot(total, SPACING[names[segment]] * largest * float(np.linalg.norm(block / (largest or 1.0))))
+    return total
 
 
 class _Found(NamedTuple):
@@ -181,8 +218,8 @@ class _Search:
 class _Points:
     """n vectors and y, as points with coordinates, the origin in one that n - f of them are nearest to."""
 
-    def __init__(self, clients: Geometry, whole: Geometry, f: int):
-        self.n, self.f = clients.n, f
+    def __init__(self, clients: Geometry, whole: Geometry, f: int, rounding: float):
+        self.n, self.f, self.rounding = clients.n, f, rounding
         self.distances = whole.vectors(whole.distances)  # y comes last
         self.center, self.reach = clients.reach(self.n - f)
         self.seen: View = view(whole, self.center, self.reach, exact=True)
@@ -225,11 +262,12 @@ class _Points:
         if self.are_equal:
             return self.infinite() if self.is_apart else _Found(everybody, 0.0, 0.0)
         stretch, factor = self.output_within(MOST_STRETCHED * float(self.seen.distant[:-1].max()))
-        points, y, _ = self.coordinates(stretch=stretch)
+        points, y, scale = self.coordinates(stretch=stretch)
         far = search.worst("centroid", points, self.f, y).times(factor)
         _, _, radius, gap = search(_core.centroid_ball, points, self.f)
         if radius == 0.0:
-            ratio = math.inf if far.low > ONE_CENTROID * np.abs(points).max() else 0.0
+            apart = far.low > ONE_CENTROID * float(np.abs(points).max()) + self.rounding * scale
+            ratio = math.inf if apart else 0.0
             return _Found(far.subset, ratio, ratio)
         return _settled(_Found(far.subset, far.low / radius, far.high * (1.0 + gap) / radius), ROUNDING)
 
@@ -252,9 +290,10 @@ class _Points:
             return _settled(found, ROUNDING, 1.0)
         # A ball that holds x_i, far away, and x has a radius of |x_i - x| / 2 at least, and y is in it but for |y - x|.
         far = np.delete(np.arange(self.n), near)
+        some = near[self.distances[near, -1].argsort(kind="stable")[: self.f + 1]]  # of which every subset has one
         off, apart = (
             float(min(distance, LONGEST))
-            for distance in (self.distances[near, -1].max(), self.distances[np.ix_(far, near)].min())
+            for distance in (self.distances[some, -1].max(), self.distances[np.ix_(far, some)].min())
         )
         bound = 1.0 + 2.0 * off / apart
         example = self._ball_with(int(far[self.distances[self.center, far].argmax()]), near)

@@ -72,13 +72,19 @@ def as_count(rule: str, name: str, value: Any) -> int:
     return count
 
 
+LARGEST_COUNT = 2**53
+
+
 def as_counts(rule: str, name: str, value: Any) -> int | NDArray[np.int64]:
     """As `as_count`, also for an array, all of whose entries must be non-negative whole numbers."""
     if not (isinstance(value, (np.ndarray, list, tuple, range)) and np.ndim(value)):
-        return as_count(rule, name, value)
+        count = as_count(rule, name, value)
+        if count > LARGEST_COUNT:
+            raise ConstraintError(f"{rule} needs {name} <= 2^53, up to which float64 counts; here {name} = {count}")
+        return count
     array = np.asarray(value)
-    if array.size and (array.dtype.kind != "i" or array.min() < 0):
-        entries = [as_count(rule, name, entry) for entry in np.asarray(value, object).flat]
+    if array.size and (array.dtype.kind != "i" or array.min() < 0 or array.max() > LARGEST_COUNT):
+        entries = [as_counts(rule, name, entry) for entry in np.asarray(value, object).flat]
         array = np.array(entries, np.int64).reshape(array.shape)
     return array.astype(np.int64)
 

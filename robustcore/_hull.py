@@ -17,6 +17,7 @@ from robustcore._updates import Updates
 
 TOLERANCE = 1e-8  # of how far the n - f nearest points reach from the coordinate-wise median
 SPACING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+SMALLEST = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
 BLOCK = 2**21  # numbers of a block of columns
 FARTHEST = 2.0**40  # times the scale: whoever is farther away is seen there, in the same direction
 BEYOND = 2.0**300  # the same for a point that is asked about, which must not be moved where it might be in a hull

@@ -219,7 +219,8 @@ class Worst:
     low : float
         What it is for ``honest``: attained.
     high : float
-        What no choice exceeds: proved. Above ``low`` only where the search was stopped by its budget.
+        What no choice exceeds: proved. Above ``low`` only where the search was stopped by its budget (or, in the last
+        digits, where clients are at many scales at once).
     honest : (n - f,) int64
         The clients that would have to be the honest ones, in increasing order; the others lie. Empty where there is
         nothing to compare with (`Certificate.kappa` is -inf then).
@@ -277,9 +278,11 @@ class Certificate:
     worst : dict of str to Worst
         For "meb_factor", "kappa" and "centroid_ratio": the interval in which each is proved to lie, and who would have
         to be honest.
+    promised : Bound or None
+        What theory promises of the rule that made the output, where that was an `Aggregation` for this f, of a finished
+        search if any.
     bounds : tuple of Bound
-        What theory promises for these n, f and d: first of the rule itself, where the output was an `Aggregation`, then
-        of those in ``robustcore.RULES`` of which anything is known.
+        What it promises of the rules in ``robustcore.RULES``, for these n, f and d.
     dropped : dict of int to str
         The clients whose update could not be used, and why. They count against f.
 
@@ -296,6 +299,7 @@ class Certificate:
     f: int
     d: int
     worst: dict[str, Worst]
+    promised: Bound | None = field(default=None, repr=False)
     bounds: tuple[Bound, ...] = field(default=(), repr=False)
     dropped: dict[int, str] = field(default_factory=dict)
 
@@ -317,7 +321,8 @@ class Certificate:
     def centroid_ratio(self) -> float:
         """The largest distance of the output from the mean of n - f clients, over the radius of `centroid_ball`.
 
-        1 is the best that can be, but for f = 0: then 0 where y is the mean (to 1e-6 of the spread), and else infinite.
+        1 is the best that can be. Where nothing is left of f there is but one mean: 0 where y is that, up to rounding,
+        and else infinite.
         """
         return self.worst["centroid_ratio"].high
 

@@ -278,7 +278,9 @@ class Updates:
             core = _core.Updates([self.rows[0], leaves], self.names)
         except (_Malformed, _core.Mismatch):
             _, wrong = _sort_out([self.rebuild(self.empty()), self.rebuild(self.empty()), update])
-            raise ValueError(f"{what} is not like the updates: {wrong.get(2, 'another structure')}") from None
+            why = wrong.get(2, "another structure")
+            hint = f"; {what.rpartition(' ')[2]}.astype(...) converts it" if " where the others have " in why else ""
+            raise ValueError(f"{what} is not like the updates: {why}{hint if 'float' in why else ''}") from None
         if finite and not core.finite_rows(1)[1]:
             raise ValueError(f"{what} is not finite")
         return leaves

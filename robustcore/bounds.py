@@ -23,7 +23,8 @@ INK, SOFT, UPPER, LOWER, OURS = "#222222", "#777777", "#0b5394", "#b45309", "#3d
 LEGEND = (
     "kappa*: squared distance from the mean of the honest, over their variance. MEB factor: distance from the "
     "center of the smallest ball around them, in its radii. Centroid ratio: distance from their mean, in radii of the "
-    "ball around the means of any n - f updates, which lies can make large."
+    "ball around the means of any n - f updates, which lies can make large: a mean that they have moved far may stay "
+    "within 2. Behind nnm: what is proved there, which may be more also where mixing helps."
 )
 SHARES = ((0.1, "10 %"), (0.01, "1 %"), (0.001, "0.1 %"))  # of Byzantine clients, in Figure 2
 MOST_CLIENTS = 10**6  # there

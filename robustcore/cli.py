@@ -141,7 +141,13 @@ def aggregate(
 
 @commands.command()
 @click.argument("updates", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--output", "aggregate", required=True, type=click.Path(path_type=Path), help="The aggregate, a file.")
+@click.option(
+    "--output",
+    "aggregate",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The aggregate to judge: a file like the updates, which is read.",
+)
 @click.option("-f", "f", type=int, required=True, help="How many clients may be Byzantine.")
 @click.option("--budget", type=float, help="Seconds for the searches; then what is proved by then.")
 @_MALFORMED
@@ -163,7 +169,7 @@ def certify(
     """  # noqa: D301  # as above
     clients = [_load(path, malformed) for path in updates]
     y = _load(aggregate, "raise")
-    with _files_named(updates), rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
+    with _files_named(updates, y=aggregate), rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
         certificate = rc.certify(
             clients, y, f, budget=budget, malformed="drop" if malformed == "drop" else "raise", progress=progress
         )
@@ -267,11 +273,13 @@ def _load(path: Path, malformed: str) -> Any:
 
 
 @contextmanager
-def _files_named(updates: tuple[Path, ...]) -> Iterator[None]:
+def _files_named(updates: tuple[Path, ...], y: Path | None = None) -> Iterator[None]:
     """Who knows their clients by number wants to know the file: it is added to what errors say."""
     try:
         yield
     except ValueError as error:
+        if y is not None and str(error).startswith("certify: y is"):
+            raise ValueError(str(error).replace("certify: y", os.fspath(y), 1)) from None
         raise ValueError(re.sub(r"(?<!['\w])client (\d+)(?=[:,])", lambda m: _name(m, updates), str(error))) from None
 
 
@@ -330,8 +338,8 @@ def _optimum(optimum: rc.Optimum) -> dict[str, Any]:
 
 
 def _number(score: float) -> float | str | None:
-    """JSON has neither NaN (a dropped client has no score) nor infinity."""
-    return None if math.isnan(score) else "infinite" if math.isinf(score) else float(score)
+    """JSON has neither NaN (a dropped client has no score) nor infinity (minus that: there is nothing to compare)."""
+    return None if math.isnan(score) or score == -math.inf else "infinite" if math.isinf(score) else float(score)
 
 
 def _print(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | None) -> None:
@@ -364,9 +372,9 @@ def _print(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | Non
 
 # What a certificate says of an aggregate: a number, and what it counts.
 MEASURES = {
-    "meb_factor": ("MEB factor", "radii from the center of the smallest ball around the honest updates"),
-    "kappa": ("kappa", "times the variance of the honest updates is its squared distance from their mean"),
-    "centroid_ratio": ("centroid ratio", "times as far from the mean of the honest updates as the best guess may be"),
+    "meb_factor": ("MEB factor", "distance from the center of the smallest ball around the honest, in its radii"),
+    "kappa": ("kappa", "squared distance from the mean of the honest, in their variances"),
+    "centroid_ratio": ("centroid ratio", "distance from that mean, in distances that the best guess may be from it"),
 }
 
 
@@ -379,6 +387,7 @@ def _certificate(certificate: rc.Certificate, updates: tuple[Path, ...]) -> dict
                 "high": _number(worst.high),
                 "exact": worst.exact,
                 "honest": [os.fspath(updates[i]) for i in worst.honest],
+                "lying": [os.fspath(updates[i]) for i in _liars(certificate, worst)],
             }
             for what, worst in certificate.worst.items()
         },
@@ -392,23 +401,22 @@ def _print_certificate(certificate: rc.Certificate, updates: tuple[Path, ...]) -
     for client, why in certificate.dropped.items():
         console.print(f"[red]{client} ({escape(str(updates[client]))}) dropped: {escape(why)}[/red]", highlight=False)
     numbers = f"{certificate.d} number" + "s" * (certificate.d != 1)
-    console.print(f"{n} clients of {numbers} each, up to {f} of them Byzantine.", highlight=False)
-    console.print(f"Whichever {n - f} are honest, the aggregate is at most\n", highlight=False)
+    console.print(f"{n} clients (0 to {n - 1}) of {numbers} each, up to {f} of them Byzantine.", highlight=False)
+    console.print(f"How far off the aggregate is at most, whichever {n - f} are honest:\n", highlight=False)
     certified = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     certified.add_column(style="bold")
     certified.add_column(justify="right", style="bold")
     certified.add_column()
     for what, (name, meaning) in MEASURES.items():
         lines = [meaning, _worst(certificate, certificate.worst[what])]
-        value = certificate.worst[what].high
-        certified.add_row(name, "-" if value == -math.inf else f"{value:.4g}", "\n".join(filter(None, lines)))
+        certified.add_row(name, _measured(certificate.worst[what].high), "\n".join(filter(None, lines)))
     console.print(certified)
     console.print("\nBeside what theory promises for any input:", highlight=False)
     promised = Table(box=SIMPLE_HEAD, show_edge=False)
     promised.add_column("")
     for name, _ in MEASURES.values():
         promised.add_column(name, justify="right")
-    promised.add_row("this aggregate", *(f"{certificate.worst[what].high:.4g}" for what in MEASURES), style="bold")
+    promised.add_row("this aggregate", *(_measured(certificate.worst[what].high) for what in MEASURES), style="bold")
     for bound in certificate.bounds:
         known = [getattr(bound, what) for what in MEASURES]
         if any(value is not None for value in known):
@@ -416,16 +424,28 @@ def _print_certificate(certificate: rc.Certificate, updates: tuple[Path, ...]) -
     console.print(promised)
 
 
+def _measured(value: float) -> str:
+    return "-" if value == -math.inf else "infinite" if value == math.inf else f"{value:.4g}"
+
+
 def _worst(certificate: rc.Certificate, worst: rc.Worst) -> str:
     """Who would have to lie for an aggregate to be that wrong."""
     if not len(worst.honest):
         return "[dim]all updates are equal: they have no variance[/dim]"
-    liars = sorted(set(range(certificate.n)) - set(worst.honest.tolist()) - set(certificate.dropped))
-    if not liars:
+    if worst.high == 0.0:
         return ""
+    liars = _liars(certificate, worst)
+    if not liars:
+        return "[dim]there is but one mean, and the aggregate is not it[/dim]" if worst.high == math.inf else ""
     who = f"if {_ranges(liars)} lie{'s' * (len(liars) == 1)}"
     found = "the worst" if worst.exact else f"the worst that was found is {worst.low:.4g}"
     return f"[dim]{found}, {who}[/dim]"
+
+
+def _liars(certificate: rc.Certificate, worst: rc.Worst) -> list[int]:
+    """Who lies if the output is that wrong."""
+    chosen = set(worst.honest.tolist()) | set(certificate.dropped)
+    return [client for client in range(certificate.n) if client not in chosen] if len(worst.honest) else []
 
 
 def _ranges(clients: list[int]) -> str:

@@ -208,7 +208,7 @@ def test_certify_prints_what_the_library_certifies(run, updates):
     expected = rc.certify(X, rc.krum(X, 3), 3)
     code, out, err = run("certify", *names, "--output", "y.npy", "-f", "3")
     assert code == 0 and err == ""
-    assert "10 clients of 200 numbers each, up to 3 of them Byzantine" in out
+    assert "10 clients (0 to 9) of 200 numbers each, up to 3 of them Byzantine" in out
     for what in ("meb_factor", "kappa", "centroid_ratio"):
         assert f" {getattr(expected, what):.4g} " in out
     assert re.search(r"the worst, if [-\d, ]+ lie", out)
@@ -218,6 +218,7 @@ def test_certify_prints_what_the_library_certifies(run, updates):
     for what, worst in expected.worst.items():
         assert (facts[what]["low"], facts[what]["high"]) == (worst.low, worst.high)
         assert facts[what]["honest"] == [names[i] for i in worst.honest]
+        assert sorted(facts[what]["honest"] + facts[what]["lying"]) == sorted(names)
     assert facts["bounds"][0] == vars(expected.bounds[0])
 
 
@@ -235,8 +236,8 @@ def test_certify_says_what_it_could_not_read_and_what_it_did_not_finish(run, upd
     ("values", "y", "f", "words"),
     [
         ([1.0, 1.0, 1.0], 1.0, 1, ["kappa", "-", "all updates are equal"]),
-        ([1.0, 1.0, 3.0], 2.0, 1, ["inf", "if 2 lies"]),
-        ([1.0, 2.0, 3.0], 1.0, 0, ["3 clients of 1 number each", "centroid ratio", "inf"]),
+        ([1.0, 1.0, 3.0], 2.0, 1, ["infinite", "if 2 lies"]),
+        ([1.0, 2.0, 3.0], 1.0, 0, ["of 1 number each", "centroid ratio  infinite", "there is but one mean"]),
     ],
 )
 def test_certify_of_few_numbers(run, values, y, f, words):
@@ -253,7 +254,7 @@ def test_certify_of_few_numbers(run, values, y, f, words):
         (["u0.npy", "u1.npy", "-f", "0"], ["--output"]),
         (["u0.npy", "u1.npy", "--output", "u0.npy", "-f", "1"], ["certify needs n > 2f; here n = 2 and f = 1"]),
         (["u0.npy", "u1.npy", "--output", "gone.npy", "-f", "0"], ["cannot read gone.npy"]),
-        (["u0.npy", "u1.npy", "--output", "short.npy", "-f", "0"], ["y is not like the updates", "(5,)"]),
+        (["u0.npy", "u1.npy", "--output", "short.npy", "-f", "0"], ["short.npy is not like the updates", "(5,)"]),
         (["u0.npy", "short.npy", "--output", "u0.npy", "-f", "0"], ["client 1 (short.npy)", "shape"]),
         (["u0.npy", "u1.npy", "--output", "u0.npy", "-f", "0", "--budget", "-1"], ["budget"]),
     ],

@@ -17,6 +17,7 @@ namespace {
 constexpr double epsilon = std::numeric_limits<double>::epsilon();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double near = 10.0;
+constexpr double countless = 0x1p960;  // quotients whose forms might overflow count as infinite
 constexpr int shortest = -10000;  // the exponent of 0, less than any other
 
 class Robustness {
@@ -111,7 +112,8 @@ class Robustness {
     double variance = 0.0;
     for (const std::int32_t i : S) variance += square_distance(point(i), at.data(), k_);
     variance /= static_cast<double>(s_);
-    const double quotient = square_distance(y_.data(), at.data(), k_) / variance;
+    double quotient = square_distance(y_.data(), at.data(), k_) / variance;
+    if (quotient > countless) quotient = infinity;
     if (!(variance > 0.0) || !(quotient > best_.low)) return false;
     best_.low = quotient;
     best_.subset = S;

@@ -133,6 +133,7 @@ class Rule(_Tolerant, ABC):
 
     def guarantee(self, n: int) -> float | None:
         """Upper bound on the robustness coefficient kappa* for n clients, where one is known."""
+        self.check(n)
         if not self.mixings:
             return self._guarantee(n)
         counts = [n]

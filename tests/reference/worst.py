@@ -29,7 +29,8 @@ def centroid_ratio(X, f, y):
     radius = minimum_enclosing_ball(C).radius
     if len(C) > 1:
         return float(farthest / radius)
-    return np.inf if farthest > 1e-6 * np.abs(X - middle).max() else 0.0  # f = 0, and y may be rounded
+    rounding = 1e-12 * np.abs(X - middle).max() + np.finfo(float).eps * np.linalg.norm(y)
+    return np.inf if farthest > rounding else 0.0  # f = 0, and y may be rounded
 
 
 ALL = {"meb_factor": meb_factor, "kappa": kappa, "centroid_ratio": centroid_ratio}
