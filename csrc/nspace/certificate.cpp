@@ -17,7 +17,6 @@ namespace {
 constexpr double epsilon = std::numeric_limits<double>::epsilon();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double near = 10.0;
-constexpr double countless = 0x1p960;  // quotients whose forms might overflow count as infinite
 constexpr int shortest = -10000;  // the exponent of 0, less than any other
 
 class Robustness {
@@ -112,8 +111,7 @@ class Robustness {
     double variance = 0.0;
     for (const std::int32_t i : S) variance += square_distance(point(i), at.data(), k_);
     variance /= static_cast<double>(s_);
-    double quotient = square_distance(y_.data(), at.data(), k_) / variance;
-    if (quotient > countless) quotient = infinity;
+    const double quotient = square_distance(y_.data(), at.data(), k_) / variance;
     if (!(variance > 0.0) || !(quotient > best_.low)) return false;
     best_.low = quotient;
     best_.subset = S;
@@ -161,6 +159,8 @@ class Robustness {
     for (bool found = true; found && !allowance_.is_spent();) {
       found = false;
       const Form f = form(c, best_.low);
+      if (!std::isfinite(f.rounding)) best_.low = infinity;  // what float64 cannot hold counts as infinite
+      if (best_.low == infinity) return;
       for (const Subset& without : local_maxima(f.quadratic(), allowance_)) found |= offer(members(c, without));
     }
   }
@@ -172,6 +172,8 @@ class Robustness {
     while (true) {
       const double quotient = best_.low * (1.0 + tolerance);
       const Form f = form(c, quotient);
+      if (!std::isfinite(f.rounding)) best_.low = infinity;
+      if (best_.low == infinity) return infinity;
       const Largest largest = largest_quadratic(f.quadratic(), allowance_, -f.constant);
       if (!largest.subset.empty() && !allowance_.is_spent() && offer(members(c, largest.subset))) continue;
       const double excess = std::max(largest.bound + f.constant, 0.0) + f.rounding;

@@ -34,8 +34,8 @@ Worst meb_factor(const double* x, std::int64_t n, std::int64_t k, std::int64_t t
 //
 // Point i is x[i] times 2^exponents[i], for x[n][k], and y[k] times 2^exponents[n]; the origin in one of the points, that
 // is near n - t; where n - t of them are equal, y is one of these. -infinity where all S are of equal points, and infinity
-// from 2^960 on. To a share of 1e-10; `high` has what rounding may have done. A form costs n^2 k / 2 multiply-adds; a
-// start of the local search and a node are a step of the budget.
+// where a form overflows, at 1e290 and more. To a share of 1e-10; `high` has what rounding may have done. A form costs
+// n^2 k / 2 multiply-adds; a start of the local search and a node are a step of the budget.
 Worst robustness(const double* x, const std::int32_t* exponents, std::int64_t n, std::int64_t k, std::int64_t t,
                  const double* y, const Budget& budget, Team& team);
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from robustcore._constraints import Inequality, as_counts, as_number, check_f, check_least, check_m
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
 
@@ -33,6 +34,8 @@ class _Decorator(Protocol):
     ) -> ClosedForm[tuple[float, float], tuple[Floats, Floats]]: ...
     @overload
     def __call__(self, function: Callable[..., Floats]) -> ClosedForm[float, Floats]: ...
+    @overload
+    def __call__(self, function: Callable[..., Counts]) -> ClosedForm[int, Counts]: ...
 
 
 def closed_form(of_f: Inequality | None = None, of_m: Inequality | None = None) -> _Decorator:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from robustcore._constraints import ConstraintError
-from robustcore.theory._numbers import Floats, closed_form
+from robustcore.theory._numbers import Counts, Floats, closed_form
 
 # The ratio of every point between candidate centroids, such as the mean of any n - f vectors: the ball that holds the
 # candidates holds all that is between them, and no two of its points are more than two radii apart.
@@ -84,7 +84,7 @@ def _setting(name: str, method: str, synchronous: bool) -> Setting:
 
 
 @closed_form()
-def resilience(method: str, n: Floats, d: Floats, *, synchronous: bool = True) -> Floats:
+def resilience(method: str, n: Floats, d: Floats, *, synchronous: bool = True) -> Counts:
     """The most Byzantine nodes that an agreement on the centroid withstands.
 
     Parameters

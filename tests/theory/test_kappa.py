@@ -149,6 +149,12 @@ def test_arrays_give_what_numbers_give(nf, data):
             assert array.shape == (1, 1) and array[0, 0] == pytest.approx(single, rel=1e-15)
 
 
+def test_counts_that_float64_does_not_count():
+    for n, f in [(2**53 + 2, 1), ([2**62], [2**62]), ([10**30], 1)]:
+        with pytest.raises(rc.ConstraintError, match=r"needs n <= 2\^53"):
+            theory.universal_lower_bound(n, f)
+
+
 def test_what_does_not_fit_is_named():
     with pytest.raises(rc.ConstraintError, match=r"kappa_1 needs n > 2f; here n = 4 and f = 2 .*at most 1"):
         theory.kappa_1([9, 4, 3], [1, 2, 2])
