@@ -102,6 +102,7 @@ def print_tables(n: int, f: int, d: int, console: Console) -> None:
     console.print(LEGEND, highlight=False)
     console.print(f"Nothing is known here of {', '.join(unknown)}.\n", highlight=False)
     console.print(agreements)
+    console.print("No ratio: more than it withstands.", highlight=False)
 
 
 def _transition(n: int, f: int) -> str:
