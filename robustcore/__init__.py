@@ -16,13 +16,14 @@ except ImportError as error:
         "place: pip install --editable ."
     ) from error
 
-from robustcore import attacks, theory, validity
+from robustcore import agreement, attacks, theory, validity
 from robustcore._budget import Budget
 from robustcore._build import __version__, build_info
 from robustcore._certify import certify
 from robustcore._constraints import ConstraintError
 from robustcore._result import Aggregation, Ball, BindingBall, Bound, CentroidBall, Certificate, Optimum, Worst
 from robustcore._threads import get_num_threads, num_threads, set_num_threads
+from robustcore.agreement import Trace, agree
 from robustcore.mixing import ARC, MIXINGS, NNM, Bucketing, Clipping, Mixing
 from robustcore.rules import RULES, aggregate
 from robustcore.rules._base import Rule
@@ -94,10 +95,13 @@ __all__ = [
     "Rule",
     "SafeMEB",
     "SignMajority",
+    "Trace",
     "TrimmedMean",
     "Worst",
     "__version__",
     "aggregate",
+    "agree",
+    "agreement",
     "attacks",
     "box_midpoint",
     "build_info",

@@ -56,6 +56,19 @@ BULYAN = Inequality("n >= 4f + 3", lambda n, f: n >= 4 * f + 3)
 # The resilience of approximate agreement (centroid-agreement, Table 1), which the step of RB-TM is made for; and what
 # the worst inputs for Multi-Krum need (multikrum, Theorem 4 and Proposition B.1).
 AGREEMENT = Inequality("n > 3f", lambda n, f: n > 3 * f)
+# Agreement by minimum-diameter averaging (centroid-agreement, Theorems 4.9 and 5.8): synchronous, and not.
+AGREEMENT_MDA = {
+    True: Inequality("n > 4f", lambda n, f: n > 4 * f),
+    False: Inequality("n > 7f", lambda n, f: n > 7 * f),
+}
+# Asynchronous nodes that end together: of n - t votes to end, t may be withheld, and 2t + 1 are needed.
+TOGETHER = Inequality("n > 4f", lambda n, f: n > 4 * f)
+
+
+def safe_agreement(d: int, synchronous: bool) -> Inequality:
+    """Agreement in safe areas, which must not be empty in d dimensions (centroid-agreement, Theorems 4.4 and 5.4)."""
+    least = max(3, d + (1 if synchronous else 2))
+    return Inequality(f"n > {least}f", lambda n, f: n > least * f)
 
 
 def as_count(rule: str, name: str, value: Any) -> int:
@@ -112,14 +125,15 @@ def as_number(rule: str, name: str, value: Any, wanted: Literal["> 0", ">= 0", "
     return number
 
 
-def check_f(rule: str, inequality: Inequality, n: int, f: int) -> None:
-    """Raise ConstraintError unless the inequality holds for n and f."""
-    _not_negative(rule, "f", f)
+def check_f(rule: str, inequality: Inequality, n: int, f: int, letter: str = "f") -> None:
+    """Raise ConstraintError unless the inequality holds for n and f, which may be called by another letter."""
+    _not_negative(rule, letter, f)
     if inequality.holds(n, f):
         return
     best = bisect_left(range(n + 1), True, key=lambda g: not inequality.holds(n, g)) - 1
-    advice = f"with n = {n}, f can be at most {best}" if best >= 0 else f"no f is valid with n = {n}"
-    raise ConstraintError(f"{rule} needs {inequality.text}; here n = {n} and f = {f} ({advice})")
+    advice = f"with n = {n}, {letter} can be at most {best}" if best >= 0 else f"no {letter} is valid with n = {n}"
+    text = inequality.text.replace("f", letter)
+    raise ConstraintError(f"{rule} needs {text}; here n = {n} and {letter} = {f} ({advice})")
 
 
 def check_m(rule: str, inequality: Inequality, n: int, f: int, m: int) -> None:
