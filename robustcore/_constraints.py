@@ -65,9 +65,12 @@ AGREEMENT_MDA = {
 TOGETHER = Inequality("n > 4f", lambda n, f: n > 4 * f)
 
 
-def safe_agreement(d: int, synchronous: bool) -> Inequality:
-    """Agreement in safe areas, which must not be empty in d dimensions (centroid-agreement, Theorems 4.4 and 5.4)."""
-    least = max(3, d + (1 if synchronous else 2))
+def safe_agreement(d: int, synchronous: bool, mda: bool = False) -> Inequality:
+    """Agreement in safe areas, which must not be empty in d dimensions (centroid-agreement, Theorems 4.4 and 5.4).
+
+    With a round of minimum-diameter averaging before it (Observations 4.10 and 5.9), what that needs as well.
+    """
+    least = max((4 if synchronous else 7) if mda else 3, d + (1 if synchronous else 2))
     return Inequality(f"n > {least}f", lambda n, f: n > least * f)
 
 

@@ -231,8 +231,10 @@ def _ids(name: str, n: int, byzantine: int | Iterable[int]) -> tuple[int, ...]:
         ids = tuple(sorted({as_count(name, "byzantine", i) for i in byzantine}))
     else:
         ids = tuple(range(max(0, n - as_count(name, "byzantine", byzantine)), n))
-    if (ids and ids[-1] >= n) or len(ids) >= n:
-        raise ConstraintError(f"{name} needs an honest node among n = {n}; byzantine is {list(ids)}")
+    if ids and ids[-1] >= n:
+        raise ConstraintError(f"{name}: byzantine has {ids[-1]}, but the nodes are 0 to {n - 1}")
+    if len(ids) == n:
+        raise ConstraintError(f"{name} needs an honest node; here all n = {n} are Byzantine")
     return ids
 
 
@@ -308,13 +310,14 @@ def _validity(honest: Floats, outputs: list[Floats], byzantine: int) -> dict[str
 def _ratio(honest: Floats, outputs: list[Floats], ball: CentroidBall) -> float:
     if not outputs:
         return nan
-    X = honest.astype(np.float64)
-    centroid = X.mean(axis=0)
-    far = max(float(np.linalg.norm(output - centroid)) for output in outputs)
+    scale = float(np.abs(honest).max()) or 1.0
+    X = honest / scale
+    centroid = X.mean(axis=0, dtype=np.float64)
+    far = max(float(np.linalg.norm(output / scale - centroid)) for output in outputs)
     # What rounding may have done to the outputs, which have the dtype of the inputs.
-    if far <= 8 * np.finfo(honest.dtype).eps * float(np.linalg.norm(np.abs(X).max(axis=0))):
+    if far <= 8 * float(np.finfo(honest.dtype).eps) * float(np.linalg.norm(np.abs(X).max(axis=0))):
         return 0.0
-    return far / ball.radius if ball.radius else inf
+    return far / (ball.radius / scale) if ball.radius else inf
 
 
 def _claimed(protocol: Protocol, setting: Setting, byzantine: int) -> float | None:

@@ -144,10 +144,16 @@ class _Values(Adversary):
         raise NotImplementedError
 
 
+def _lengths(X: Floats) -> Floats:
+    """Of rows; infinite beyond the range of numbers."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.linalg.norm(X, axis=-1))
+
+
 def _farthest(world: World, point: Floats, count: int) -> list[int]:
     """The honest nodes whose inputs are farthest from this point."""
-    far = [(-float(np.linalg.norm(world.inputs[i].astype(float) - point)), i) for i in world.honest]
-    return [i for _, i in sorted(far)[:count]]
+    far = _lengths(np.array([world.inputs[i] for i in world.honest], float) - point)
+    return [world.honest[i] for i in np.argsort(-far, kind="stable")[:count]]
 
 
 def _is_of(message: Message, sender: int, hidden: Sequence[int]) -> bool:
@@ -230,14 +236,14 @@ class WorstCase(_Values):
 
     def _place(self, honest: Floats) -> Floats:
         X = honest.astype(float)
-        away = np.linalg.norm(X - X.mean(axis=0), axis=1)
+        away = _lengths(X - X.mean(axis=0))
         if self.placement == "lone":
             return np.asarray(X[away.argmax()])
-        crowd: Floats = X[np.linalg.norm(X[:, None] - X[None], axis=2).sum(axis=1).argmin()]
+        crowd: Floats = X[np.argmin([_lengths(X - x).sum() for x in X])]
         if self.placement == "crowd":
             return crowd
         seen = X - crowd
-        reach = np.linalg.norm(seen, axis=1).max()
+        reach = _lengths(seen).max()
         axis = np.abs(seen).sum(axis=0).argmin()
         return np.asarray(crowd + 0.999 * reach * np.eye(X.shape[1])[axis])
 

@@ -22,7 +22,7 @@ from robustcore.agreement.messages import (
 )
 from robustcore.agreement.protocols import Protocol, Setting
 
-Memo = dict[tuple[Any, ...], Vector]
+Memo = dict[tuple[Any, ...], tuple[Vector, int]]
 
 
 class Node:
@@ -38,12 +38,12 @@ class Node:
       soon as it has everything that n - t nodes have reported (its witnesses). Any two honest nodes then share an
       honest witness, and so n - t vectors.
 
-    In the first round, a node learns how many rounds are needed (`Protocol.rounds`). When it has run them, it decides,
-    and marks the vector that it decides on as its last: others use it for all rounds to come. It goes on relaying, as
-    reliable broadcast and witnesses need n - t nodes that do. The driver stops it when it knows that all have decided,
-    or after a time of its own. Where vectors may leave the hull of the honest (`Protocol.together`), nodes that have
-    run their rounds go on until 2t + 1 are willing to end, and are willing themselves as soon as t + 1 are: so no two
-    honest nodes end more than a round apart.
+    From what it receives in a round, a node learns how many more are needed at most (`Protocol.rounds`). When it has
+    run them, it decides, and marks the vector that it decides on as its last: others use it for all rounds to come. It
+    goes on relaying, as reliable broadcast and witnesses need n - t nodes that do. The driver stops it when it knows
+    that all have decided, or after a time of its own. Where vectors may leave the hull of the honest
+    (`Protocol.together`), nodes that have run their rounds go on until 2t + 1 are willing to end, and are willing
+    themselves as soon as t + 1 are: so no two honest nodes end more than a round apart.
 
     A vector that is not finite, or of another dimension or dtype, counts as not sent. A node whose broadcast of an
     earlier round has not been delivered is not heard in later ones: else it could be known by its last vector here, and
@@ -71,7 +71,7 @@ class Node:
     vector : Vector
         The current one.
     rounds : int or None
-        How many are needed, once it is known.
+        After how many it can decide, as far as it knows.
     output : (d,) array or None
         What it has decided on.
     decided : int or None
@@ -238,10 +238,10 @@ class Node:
         protocol, setting = self.protocol, self.setting
         vectors = [content.vector for content in received.values()]
         if len(vectors) >= setting.quorum:  # always, where there are n - t honest nodes
-            if self.round == 1 + protocol.opening:
-                spread = protocol.spread([vector.values for vector in vectors])
-                self.rounds = protocol.opening + protocol.rounds(setting, spread)
-            self.vector = self._computed(vectors)
+            self.vector, needed = self._computed(vectors)
+            if self.round > protocol.opening:  # the bound of every round holds; the first that is met is enough
+                needed += self.round - 1
+                self.rounds = needed if self.rounds is None else min(self.rounds, needed)
         self.history.append(self.vector)
         done = self.rounds is not None and self.round >= self.rounds
         if protocol.together:
@@ -252,17 +252,17 @@ class Node:
         if done or self.round >= self.limits.rounds:
             self.output, self.decided, self._ending = self.vector.values, self.round, LAST
 
-    def _computed(self, vectors: list[Vector]) -> Vector:
+    def _computed(self, vectors: list[Vector]) -> tuple[Vector, int]:
+        """The new vector, and how many rounds are needed from this one on."""
         key = (self.round <= self.protocol.opening, *(vector.digest for vector in vectors))
-        if self._memo is None:
-            return Vector(self.protocol.step([vector.values for vector in vectors], self.round, self.setting))
-        if key not in self._memo:
-            self._memo[key] = Vector(
-                self.protocol.step([vector.values for vector in vectors], self.round, self.setting)
-            )
-            while len(self._memo) > 4 * self.setting.n:
-                del self._memo[next(iter(self._memo))]
-        return self._memo[key]
+        memo = {} if self._memo is None else self._memo
+        if key not in memo:
+            received, protocol, setting = [vector.values for vector in vectors], self.protocol, self.setting
+            needed = protocol.rounds(setting, protocol.spread(received))
+            memo[key] = Vector(protocol.step(received, self.round, setting)), needed
+            while len(memo) > 4 * setting.n:
+                del memo[next(iter(memo))]
+        return memo[key]
 
     def _next(self) -> None:
         for finished in (self._vectors, self._reports):

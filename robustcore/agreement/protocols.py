@@ -58,14 +58,14 @@ class Setting:
 
 
 class Protocol(ABC):
-    """What all protocols share.
+    """What all protocols share: a frozen dataclass, alike for all nodes.
 
     Attributes
     ----------
     name : str
         What it is called in ``PROTOCOLS``.
     method : str or None
-        The row of `theory.centroid_ratio` with its centroid ratio; None where none is proved.
+        The row of `theory.centroid_ratio` that bounds its centroid ratio; None where nothing does.
     claims : tuple of str
         The validity conditions that its outputs satisfy.
     together : bool
@@ -86,14 +86,14 @@ class Protocol(ABC):
 
     @abstractmethod
     def contraction(self, setting: Setting) -> float:
-        """By which factor the spread of the honest vectors shrinks in a round, at least."""
+        """By which factor the spread of the honest vectors shrinks in a round, at least, until the first node ends."""
 
     @abstractmethod
     def step(self, received: Vectors, round: int, setting: Setting) -> Floats:
         """The new vector, from at least n - t received."""
 
     def spread(self, received: Vectors) -> float:
-        """A bound on the spread of the honest vectors, from those received in the first round: the longest edge.
+        """A bound on the spread of the honest vectors, from those received in a round: the longest edge.
 
         It is that of all received, as any of them may be honest. (The paper has that of the local trusted box, which
         may be a point for one node while others are far apart.)
@@ -106,10 +106,10 @@ class Protocol(ABC):
         return setting.epsilon / sqrt(max(setting.d, 1))
 
     def rounds(self, setting: Setting, spread: float) -> int:
-        """How many rounds are needed by honest vectors so far apart; asynchronous, by those of the second round.
+        """How many rounds are needed, at most, from one on in which a node has received vectors so far apart.
 
-        In an asynchronous network the first round brings all honest vectors into the spread of what each of them has
-        received in it, which need not have been all.
+        In an asynchronous network it need not have received all. But its round brings all honest vectors into the
+        spread of what it has received, which is then what the others have to shrink.
         """
         factor = self.contraction(setting)
         excess = log2(min(spread, float_info.max)) - log2(self.tolerance(setting)) if spread else -inf
@@ -119,7 +119,37 @@ class Protocol(ABC):
 
 @dataclass(frozen=True)
 class Box(Protocol):
-    """Algorithms 3 and 6: the midpoint of the local trusted box and the local centroid box, again and again."""
+    """Algorithms 3 and 6: the middle of the local trusted box and the local centroid box, again and again.
+
+    Notes
+    -----
+    Cost: that of `box_midpoint` in each round.
+
+    Condition: n > 3t.
+
+    Guarantee: box validity; a centroid ratio of 2 sqrt(d), asynchronous 4 sqrt(d). The longest edge shrinks by 1/2 in
+    each round; asynchronous, by n / (2 (n - t)) < 3/4: there the middles of two nodes that share n - t vectors are half
+    an edge apart where their intervals meet, and else another t / (2 (n - t)) of it.
+
+    Where we differ from the paper: Algorithm 6 goes on with the first n - t vectors. With n <= 4t it does not converge,
+    as two nodes then need not share more than n - 2t: of 0, 0, 1, 1 one may have three with the median 0, and another
+    three with the median 1. (Lemma 5.14 takes over a proof in which all honest vectors are received.) Witnesses mend
+    it: see `robustcore.agreement.node.Node`. Of m >= n - t vectors received, t are left out on each side, and centroids
+    are of m - t: means of those of n - 2t, so that the centroid ratio stands.
+
+    References
+    ----------
+    Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Theorems 4.18 and
+    5.13; Abraham, Amit, Dolev, *Optimal resilience asynchronous approximate agreement*, OPODIS 2004, for witnesses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.agreement import PROTOCOLS, Setting
+    >>> setting = Setting(n=4, t=1, d=1, epsilon=0.001)
+    >>> PROTOCOLS["box"]().rounds(setting, spread=1.0)  # 2^-10 < 0.001
+    10
+    """
 
     name: ClassVar[str] = "box"
     method: ClassVar[str | None] = "box"
@@ -138,7 +168,30 @@ class Box(Protocol):
 
 @dataclass(frozen=True)
 class RBTM(Protocol):
-    """The trimmed mean, again and again."""
+    """RB-TM: the trimmed mean, again and again.
+
+    Notes
+    -----
+    Cost: that of `rbtm` in each round.
+
+    Condition: n > 3t.
+
+    Guarantee: box validity; a centroid ratio of 2 sqrt(d), asynchronous 4 sqrt(d). The longest edge shrinks by t / (n -
+    t) in each round, asynchronous by t / (n - 2t). For a trimmed mean is linear in values as long as their order stays,
+    so that the largest difference of two is one of values 0 and 1; and of those that is the worst.
+
+    References
+    ----------
+    Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Corollaries 4.25 and
+    5.17; El-Mhamdi, Farhadkhani, Guerraoui, Guirguis, Hoang, Rouault, *Collaborative learning in the jungle*, NeurIPS
+    2021.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.agree(np.array([[0.0], [1.0], [5.0], [9.0]]), "rbtm", t=1, epsilon=0.1).outputs[0]
+    array([3.])
+    """
 
     name: ClassVar[str] = "rbtm"
     method: ClassVar[str | None] = "rbtm"
@@ -170,7 +223,34 @@ class _Euclidean(Protocol):
 
 @dataclass(frozen=True)
 class MDA(_Euclidean):
-    """Algorithms 2 and 5: minimum-diameter averaging, again and again."""
+    """Algorithms 2 and 5: minimum-diameter averaging, again and again.
+
+    Notes
+    -----
+    Cost: that of `mda` in each round, exponential in t at worst.
+
+    Condition: n > 4t; asynchronous, n > 7t.
+
+    Guarantee: strong validity; the centroid ratio of `theory.centroid_ratio`, below 4, asynchronous below 7.2. The
+    diameter shrinks by 2t / (n - t) in each round, asynchronous by 3t / (n - 2t).
+
+    Where we differ from the paper: a mean may lie t / (n - t) diameters outside of the hull of the honest vectors. So
+    nodes that go on after another one has ended may leave it behind, and nodes have to end together
+    (`robustcore.agreement.node.Node`). When two of them end in rounds that follow each other, they are 1 + t / (n - t)
+    diameters apart at most, asynchronous 1 + t / (n - 2t); and that of the diameter after one round more than is
+    needed.
+
+    References
+    ----------
+    Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Theorems 4.9 and
+    5.8.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.agree(np.array([[0.0], [1.0], [5.0], [6.0], [99.0]]), "mda", t=1, epsilon=0.1).outputs[0]
+    array([3.])
+    """
 
     name: ClassVar[str] = "mda"
     method: ClassVar[str | None] = "mda"
@@ -190,12 +270,40 @@ class MDA(_Euclidean):
 
 
 @dataclass(frozen=True)
-class CentroidSafeArea(Protocol):
-    """Algorithms 1 and 4: the best guess at the centroid, then middles of safe areas, again and again."""
+class SafeArea(Protocol):
+    """Agreement in safe areas: points that are in the hull of any m - f of the m vectors received.
 
-    name: ClassVar[str] = "centroid_safe_area"
-    method: ClassVar[str | None] = "centroid_and_safe_area"
-    opening: ClassVar[int] = 1
+    Of the points of the safe area, each node takes the mean of those 2d that have the largest or the smallest value of
+    a coordinate.
+
+    Notes
+    -----
+    Cost: in each round and node, linear programmes over hulls of up to n points in d dimensions and `in_safe_area`, 2d
+    times or more; exponential in t at worst.
+
+    Condition: n > max(3, d + 1) t; asynchronous, n > max(3, d + 2) t.
+
+    Guarantee: convex validity, and so a centroid ratio that may be 2d (Theorem 4.1) or more. The longest edge shrinks
+    by 1 - 1/(2d) in each round: the safe areas of two nodes have a point in common, and each mean is 1/(2d) of the way
+    from it to the farthest value in a coordinate, or more. (Any point of the safe area will not do: where half of the
+    nodes miss a vector, the geometric medians of both halves may stay where they are. For the average in the paper's
+    SafeAlg, 1 - 1 / (n C(n, t)) is proved.)
+
+    References
+    ----------
+    Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Definitions 3.2 and
+    5.1; Mendes, Herlihy, Vaidya, Garg, *Multidimensional agreement in Byzantine systems*, Distributed Computing 28,
+    2015.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.agree(np.array([[0.0], [1.0], [6.0], [9.0]]), "safe_area", t=1, epsilon=0.1).outputs[0]
+    array([3.5])
+    """
+
+    name: ClassVar[str] = "safe_area"
+    claims: ClassVar[tuple[str, ...]] = ("weak", "strong", "box", "convex")
 
     def needs(self, d: int, synchronous: bool) -> Inequality:
         return safe_agreement(d, synchronous)
@@ -204,9 +312,80 @@ class CentroidSafeArea(Protocol):
         return 1 - 1 / (2 * setting.d) if setting.t else 0.0
 
     def step(self, received: Vectors, round: int, setting: Setting) -> Floats:
-        if round <= self.opening:
-            return np.asarray(centroid_ball(received, len(received) - setting.quorum).center)
         return _middle(received, setting.lies(len(received)))
+
+
+@dataclass(frozen=True)
+class CentroidSafeArea(SafeArea):
+    """Algorithms 1 and 4: a round for the best guess at the centroid, then as `SafeArea`.
+
+    Notes
+    -----
+    Cost: that of `centroid_ball`, exponential in t at worst; then as `SafeArea`.
+
+    Condition: that of `SafeArea`.
+
+    Guarantee: weak validity; a centroid ratio of 1, asynchronous 2. Where a node has received n - t vectors, the ball
+    around the candidates is their mean, which is the first step of Algorithm 4.
+
+    References
+    ----------
+    Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Theorems 4.4 and
+    5.4.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> trace = rc.agree(np.array([[0.0], [1.0], [6.0], [9.0]]), "centroid_safe_area", t=1, epsilon=0.1)
+    >>> trace.outputs[0].round(6), round(trace.ratio, 6) <= 1
+    (array([3.833333]), True)
+    """
+
+    name: ClassVar[str] = "centroid_safe_area"
+    method: ClassVar[str | None] = "centroid_and_safe_area"
+    claims: ClassVar[tuple[str, ...]] = ("weak",)
+    opening: ClassVar[int] = 1
+
+    def step(self, received: Vectors, round: int, setting: Setting) -> Floats:
+        if round > self.opening:
+            return super().step(received, round, setting)
+        return np.asarray(centroid_ball(received, len(received) - setting.quorum).center)
+
+
+@dataclass(frozen=True)
+class MDASafeArea(SafeArea):
+    """A round of minimum-diameter averaging, then as `SafeArea`.
+
+    Notes
+    -----
+    Cost: that of `mda`, then as `SafeArea`.
+
+    Condition: n > max(4, d + 1) t; asynchronous, n > max(7, d + 2) t.
+
+    Guarantee: strong validity; a centroid ratio of 2, asynchronous 4.8.
+
+    References
+    ----------
+    Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*, Observations 4.10
+    and 5.9.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.agree(np.array([[0.0], [1.0], [5.0], [6.0], [99.0]]), "mda_safe_area", t=1, epsilon=0.1).outputs[0]
+    array([3.])
+    """
+
+    name: ClassVar[str] = "mda_safe_area"
+    method: ClassVar[str | None] = "mda_and_safe_area"
+    claims: ClassVar[tuple[str, ...]] = ("weak", "strong")
+    opening: ClassVar[int] = 1
+
+    def needs(self, d: int, synchronous: bool) -> Inequality:
+        return safe_agreement(d, synchronous, mda=True)
+
+    def step(self, received: Vectors, round: int, setting: Setting) -> Floats:
+        return super().step(received, round, setting) if round > self.opening else MDA().step(received, round, setting)
 
 
 def _middle(received: Vectors, f: int) -> Floats:
@@ -256,7 +435,30 @@ def _extreme(points: Floats, hulls: list[NDArray[np.int64]], costs: Floats) -> F
 
 @dataclass(frozen=True)
 class MinMaxMEB(_Euclidean):
-    """MinMax-MEB, again and again: new here, and nothing is claimed."""
+    """MinMax-MEB, again and again: new here, measured, and nothing is claimed.
+
+    Parameters
+    ----------
+    pace : float
+        By how much the diameter is taken to shrink in each round, which decides how many there are.
+
+    Notes
+    -----
+    Cost: that of `minmax_meb` in each round, exponential in t at worst.
+
+    Condition: n > 3t; asynchronous, n > 4t.
+
+    References
+    ----------
+    Cambus, Melnyk, Milentijevic, Schmid, *Practical validity conditions for Byzantine-tolerant federated learning*,
+    Algorithm 1, for the step.
+
+    Examples
+    --------
+    >>> import numpy as np, robustcore as rc
+    >>> rc.agree(np.array([[0.0], [1.0], [5.0], [99.0]]), "minmax_meb", t=1, epsilon=0.1).agreed
+    True
+    """
 
     pace: float = 0.75
     name: ClassVar[str] = "minmax_meb"
@@ -274,5 +476,5 @@ class MinMaxMEB(_Euclidean):
 
 
 PROTOCOLS: dict[str, type[Protocol]] = {
-    protocol.name: protocol for protocol in (Box, MDA, RBTM, CentroidSafeArea, MinMaxMEB)
+    protocol.name: protocol for protocol in (Box, RBTM, MDA, SafeArea, CentroidSafeArea, MDASafeArea, MinMaxMEB)
 }
