@@ -45,7 +45,8 @@ class Trace:
     agreed : bool
         Whether all honest nodes have decided, on vectors at most epsilon apart.
     validity : dict of str to bool
-        Of "weak", "strong", "box", "meb" and, with scipy, "convex": whether all outputs satisfy the condition.
+        Of "weak", "strong", "box", "meb" and "convex": whether all outputs satisfy the condition. "convex" needs scipy,
+        and is missing where outputs are many and long.
     ratio : float
         The largest distance of an output from the mean of the honest inputs, in radii of ``ball``; 0 where there is no
         distance, infinite where there is no radius; NaN without outputs.
@@ -298,6 +299,8 @@ def _validity(honest: Floats, outputs: list[Floats], byzantine: int) -> dict[str
         "meb": lambda y: validity.meb(y, honest),
         "convex": lambda y: validity.convex(y, honest),
     }
+    if len(different) * honest.size > 10**7:
+        del conditions["convex"]
     found = {}
     for name, holds in conditions.items():
         try:

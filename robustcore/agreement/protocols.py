@@ -127,15 +127,23 @@ class Box(Protocol):
 
     Condition: n > 3t.
 
-    Guarantee: box validity; a centroid ratio of 2 sqrt(d), asynchronous 4 sqrt(d). The longest edge shrinks by 1/2 in
-    each round; asynchronous, by n / (2 (n - t)) < 3/4: there the middles of two nodes that share n - t vectors are half
-    an edge apart where their intervals meet, and else another t / (2 (n - t)) of it.
+    Guarantee: box validity; a centroid ratio of 2 sqrt(d), asynchronous 4 sqrt(d). The longest edge shrinks by (n - 1)
+    / (2 (n - t)) < 3/4 in each round; asynchronous, by n / (2 (n - t)) < 3/4. Both are attained, the former for t >= 2.
 
-    Where we differ from the paper: Algorithm 6 goes on with the first n - t vectors. With n <= 4t it does not converge,
-    as two nodes then need not share more than n - 2t: of 0, 0, 1, 1 one may have three with the median 0, and another
-    three with the median 1. (Lemma 5.14 takes over a proof in which all honest vectors are received.) Witnesses mend
-    it: see `robustcore.agreement.node.Node`. Of m >= n - t vectors received, t are left out on each side, and centroids
-    are of m - t: means of those of n - 2t, so that the centroid ratio stands.
+    Where we differ from the paper. Lemma 4.20 has 1/2, which it proves of the middles of trusted boxes. Their
+    intersections with centroid boxes need not meet: of n = 7 with t = 2 and the honest values 0, 0, 0, 0, 1, a node
+    that has also received 6 is at 0.6, and one that has received -5 instead is at 0. Where the interval of node i
+    begins above the end of that of node j, it begins with the mean of the n - t smallest values received by i (or the
+    mirror image): of n - t values, none above the honest ones and at most t - 1 above the end of j's interval, so that
+    the gap is at most (t - 1) / (n - t) edges. (If all t were, i would have received the honest values only, be at
+    their mean, and less than half an edge from j.) The middles are half the gap and half an edge apart, at most.
+    Asynchronous, two nodes may have missed others, and t takes the place of t - 1.
+
+    Algorithm 6 goes on with the first n - t vectors. With n <= 4t it does not converge, as two nodes then need not
+    share more than n - 2t: of 0, 0, 1, 1 one may have three with the median 0, and another three with the median 1.
+    (Lemma 5.14 takes over a proof in which all honest vectors are received.) Witnesses mend it: see
+    `robustcore.agreement.node.Node`. Of m >= n - t vectors received, t are left out on each side, and centroids are of
+    m - t: means of those of n - 2t, so that the centroid ratio stands.
 
     References
     ----------
@@ -147,8 +155,8 @@ class Box(Protocol):
     >>> import numpy as np
     >>> from robustcore.agreement import PROTOCOLS, Setting
     >>> setting = Setting(n=4, t=1, d=1, epsilon=0.001)
-    >>> PROTOCOLS["box"]().rounds(setting, spread=1.0)  # 2^-10 < 0.001
-    10
+    >>> PROTOCOLS["box"]().contraction(setting), PROTOCOLS["box"]().rounds(setting, spread=1.0)  # 2^-10 < 0.001
+    (0.5, 10)
     """
 
     name: ClassVar[str] = "box"
@@ -160,7 +168,7 @@ class Box(Protocol):
 
     def contraction(self, setting: Setting) -> float:
         n, t = setting.n, setting.t
-        return 0.0 if t == 0 else 1 / 2 if setting.synchronous else n / (2 * (n - t))
+        return (n - setting.synchronous) / (2 * (n - t)) if t else 0.0
 
     def step(self, received: Vectors, round: int, setting: Setting) -> Floats:
         return np.asarray(box_midpoint(received, setting.lies(len(received))))
