@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -144,15 +144,11 @@ class _Values(Adversary):
         raise NotImplementedError
 
 
-def _lengths(X: Floats) -> Floats:
-    """Of rows; infinite beyond the range of numbers."""
-    with np.errstate(over="ignore"):
-        return np.asarray(np.linalg.norm(X, axis=-1))
-
-
-def _farthest(world: World, point: Floats, count: int) -> list[int]:
-    """The honest nodes whose inputs are farthest from this point."""
-    far = _lengths(np.array([world.inputs[i] for i in world.honest], float) - point)
+def _farthest(world: World, place: Callable[[Floats], Floats], count: int) -> list[int]:
+    """The honest nodes whose inputs are farthest from a place among them."""
+    X = np.array([world.inputs[i] for i in world.honest], float)
+    with np.errstate(over="ignore", invalid="ignore"):
+        far = np.linalg.norm(X - place(X), axis=1)
     return [world.honest[i] for i in np.argsort(-far, kind="stable")[:count]]
 
 
@@ -236,21 +232,20 @@ class WorstCase(_Values):
 
     def _place(self, honest: Floats) -> Floats:
         X = honest.astype(float)
-        away = _lengths(X - X.mean(axis=0))
+        away = np.linalg.norm(X - X.mean(axis=0), axis=1)
         if self.placement == "lone":
             return np.asarray(X[away.argmax()])
-        crowd: Floats = X[np.argmin([_lengths(X - x).sum() for x in X])]
+        crowd: Floats = X[np.argmin([np.linalg.norm(X - x, axis=1).sum() for x in X])]
         if self.placement == "crowd":
             return crowd
         seen = X - crowd
-        reach = _lengths(seen).max()
+        reach = np.linalg.norm(seen, axis=1).max()
         axis = np.abs(seen).sum(axis=0).argmin()
         return np.asarray(crowd + 0.999 * reach * np.eye(X.shape[1])[axis])
 
     def urgency(self, world: World, sender: int, receiver: int, message: Message) -> int:
         if "hidden" not in world.notes:
-            X = np.array([world.inputs[i] for i in world.honest])
-            world.notes["hidden"] = _farthest(world, self._place(X), world.setting.t)
+            world.notes["hidden"] = _farthest(world, self._place, world.setting.t)
         return int(_is_of(message, sender, world.notes["hidden"]))
 
 
@@ -262,8 +257,7 @@ class HideHonest(Adversary):
 
     def urgency(self, world: World, sender: int, receiver: int, message: Message) -> int:
         if "hidden" not in world.notes:
-            mean = np.mean([world.inputs[i] for i in world.honest], axis=0)
-            far = _farthest(world, mean, 2 * world.setting.t)
+            far = _farthest(world, lambda X: np.asarray(X.mean(axis=0)), 2 * world.setting.t)
             world.notes["hidden"] = far[::2], far[1::2]
         return int(_is_of(message, sender, world.notes["hidden"][receiver % 2]))
 

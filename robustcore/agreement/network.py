@@ -78,7 +78,8 @@ class Puppet(Node):
     adversary: Adversary
 
     def _announce(self) -> None:
-        values = self.adversary.vector(self.world, self.id, self.round)
+        with np.errstate(over="ignore", invalid="ignore"):  # what it computes need not be a vector
+            values = self.adversary.vector(self.world, self.id, self.round)
         if values is not None:
             vector = self.vector if values is self.vector.values else Vector(values)
             self._send(Init(self.round, Content(vector, self._ending)))

@@ -24,6 +24,9 @@ from robustcore.rules.minmax import minmax_meb
 Floats = NDArray[Any]
 Vectors = Sequence[Floats]
 
+SMALL = 1e-290  # of sizes that cannot be divided by
+FAR, NOTHING = 1e12, 1e-30  # in sizes of the trusted box: so far away points are seen at most, and so near not at all
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -320,7 +323,12 @@ class SafeArea(Protocol):
         return 1 - 1 / (2 * setting.d) if setting.t else 0.0
 
     def step(self, received: Vectors, round: int, setting: Setting) -> Floats:
-        return _middle(received, setting.lies(len(received)))
+        lies = setting.lies(len(received))
+        try:
+            return _middle(received, lies)
+        except ArithmeticError:  # the digits do not suffice, or more than t are Byzantine and there is no safe area
+            point = validity.safe_area_point(received, lies).point
+            return np.asarray(validity.trusted_box(received, lies).midpoint if point is None else point)
 
 
 @dataclass(frozen=True)
@@ -400,45 +408,50 @@ def _middle(received: Vectors, f: int) -> Floats:
     """The mean of the 2d points of the safe area with the largest and the smallest value of a coordinate.
 
     Linear programmes over as many hulls as matter: where a point is not in the hull of all but some (`in_safe_area`
-    says which), that hull is added.
+    says which), that hull is added. The safe area is in the trusted box, whose size is the unit.
     """
-    X = np.asarray(received, np.float64)
-    m, d = X.shape
-    low = X.min(axis=0)
-    size = float((X / 2 - low / 2).max(initial=0.0)) * 2
+    box, m = validity.trusted_box(received, f), len(received)
+    low, high = np.asarray(box.low, np.float64), np.asarray(box.high, np.float64)
+    size = float((high / 4 - low / 4).max(initial=0.0))
     if not size:
-        return np.array(received[0])
-    inner = X / size - low / size
-    hulls, found = [np.arange(m)], np.zeros(d)
-    for costs in (*np.eye(d), *-np.eye(d)):
+        return np.asarray(box.low)
+    if size < SMALL:
+        raise ArithmeticError
+    points = np.asarray(received, np.float64) / 4 - low / 4
+    length = np.abs(points).max(axis=1, keepdims=True)
+    points *= np.minimum(FAR * size, length) / np.maximum(length, SMALL) / size
+    points[np.abs(points) < NOTHING] = 0.0
+    hulls, found = [np.arange(m)], np.zeros(len(low))
+    for costs in (*np.eye(len(low)), *-np.eye(len(low))):
         while True:
-            x = _extreme(inner, hulls, costs)
-            asked = validity.in_safe_area(inner, x, f)
-            if asked.inside or not len(asked.removed):
+            x = _extreme(points, hulls, costs, (high / 4 - low / 4) / size)
+            removed = validity.in_safe_area(points, x, f).removed
+            if not len(removed):
                 break
-            hulls.append(np.setdiff1d(np.arange(m), asked.removed))
-        found += x / (2 * d)
-    return np.asarray(low + found * size).astype(received[0].dtype)
+            hulls.append(np.setdiff1d(np.arange(m), removed))
+        found += x / (2 * len(low))
+    return np.asarray(np.clip(low + found * size * 4, low, high)).astype(received[0].dtype)
 
 
-def _extreme(points: Floats, hulls: list[NDArray[np.int64]], costs: Floats) -> Floats:
-    """The point x of all these hulls with the smallest costs . x."""
+def _extreme(points: Floats, hulls: list[NDArray[np.int64]], costs: Floats, high: Floats) -> Floats:
+    """The point x of all these hulls, and between 0 and high, with the smallest costs . x.
+
+    The programme has a weight for each point of each hull, in units of one over how far away the point is.
+    """
     d = points.shape[1]
+    reach = np.maximum(np.abs(points).max(axis=1), 1.0)
+    columns = np.vstack([points.T, np.ones(len(points))]) / reach
     width = d + sum(len(hull) for hull in hulls)
     equations, right, at = np.zeros((len(hulls) * (d + 1), width)), np.zeros(len(hulls) * (d + 1)), d
     for i, hull in enumerate(hulls):
-        rows, weights = slice(i * (d + 1), (i + 1) * (d + 1)), slice(at, at + len(hull))
+        rows = slice(i * (d + 1), (i + 1) * (d + 1))
         equations[rows, :d] = -np.eye(d + 1, d)
-        equations[rows, weights] = np.vstack([points[hull].T, np.ones(len(hull))])
+        equations[rows, at : at + len(hull)] = columns[:, hull]
         right[rows.stop - 1] = 1.0
         at += len(hull)
-    found = programme(
-        np.append(costs, np.zeros(width - d)),
-        A_eq=equations,
-        b_eq=right,
-        bounds=[(None, None)] * d + [(0.0, None)] * (width - d),
-    )
-    return np.asarray(found.x[:d])
+    bounds = [*((0.0, end) for end in high), *[(0.0, None)] * (width - d)]
+    found = programme(np.append(costs, np.zeros(width - d)), A_eq=equations, b_eq=right, bounds=bounds)
+    return np.where(np.abs(found.x[:d]) > NOTHING, found.x[:d], 0.0)
 
 
 @dataclass(frozen=True)
