@@ -30,6 +30,7 @@ PARTS = (
     "centroid_ball",
     "safe_meb",
     "certify",
+    "agree",
     *(f"validity.{name}" for name in robustcore.validity.__all__ if name.islower()),
 )  # functions that are no rules
 LABELS = "Condition|Cost|Guarantee"  # what paragraphs of the Notes begin with
@@ -40,7 +41,7 @@ One page each, written from the docstrings by `python -m robustcore._docs docs`;
 terminal. There are n clients, f of them Byzantine. A rule takes n updates X, and one or several of the mixings as
 `mixing=`. An attack is called as `attack(honest, f, rng=None, *, rule=None)`, with h honest updates. Written by hand:
 [how wrong an aggregate can be](bounds.md); [how wrong each rule has been seen to be](worst.md); [how validity
-conditions relate, and when safeMEB is empty](validity.md).
+conditions relate, and when safeMEB is empty](validity.md); [agreement with no server](agreement.md).
 """
 
 

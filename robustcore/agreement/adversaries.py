@@ -1,4 +1,20 @@
-"""Adversaries: what Byzantine nodes broadcast, what they send on each link, and which messages are late."""
+"""Adversaries: what Byzantine nodes broadcast, what they send on each link, and which messages are late.
+
+=============  =============  ==================================================================================
+"none"         `Nobody`       follow the protocol, with the inputs that they have
+"crash"        `Crash`        follow it, and stop while they broadcast
+"silent"       `Silent`       broadcast nothing in some rounds
+"equivocate"   `Equivocate`   tell each half of the honest nodes another story, through the broadcast
+"late"         `Late`         are delivered by some honest nodes in time, and by others too late
+"worst_case"   `WorstCase`    are where the paper's lower bounds want them
+"hide_honest"  `HideHonest`   asynchronously, keep t honest nodes from being heard
+"alie"         `ALIE`         deviate by a few standard deviations
+"random"       `Random`       broadcast and send anything
+=============  =============  ==================================================================================
+
+What a reliable broadcast has once delivered, all honest nodes deliver or nothing else: equivocation among at most t
+Byzantine nodes leads to nothing, and to disagreement among more. What hurts is to be late.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +48,17 @@ class Adversary:
         What it is called in ``ADVERSARIES``.
     follows : bool
         Whether Byzantine nodes end when the protocol says so; else they go on for as long as anybody does.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> import numpy as np, robustcore as rc
+    >>> @dataclass(frozen=True)
+    ... class High(rc.agreement.Adversary):
+    ...     def vector(self, world, node, round):
+    ...         return world.vectors.max(axis=0)  # of what the honest nodes hold now
+    >>> rc.agree(np.array([[0.0], [1.0], [4.0], [0.0]]), "box", t=1, epsilon=0.1, adversary=High()).outputs[0]
+    array([2.33333333])
     """
 
     name: ClassVar[str] = "none"
@@ -80,7 +107,7 @@ class Crash(Adversary):
 
 @dataclass(frozen=True)
 class Silent(Adversary):
-    """Byzantine nodes relay, but broadcast nothing of their own in some rounds.
+    """Byzantine nodes relay, but broadcast nothing of their own in some rounds; after that, they are not heard.
 
     Parameters
     ----------

@@ -276,6 +276,15 @@ def test_numbers_of_any_size(name, dtype):
     assert trace.agreed and trace.ratio == 0 and trace.validity["strong"]
 
 
+@pytest.mark.parametrize("enemy", ["late", "worst_case", "random", "alie"])
+@pytest.mark.parametrize("name", ["box", "mda", "rbtm", "safe_area", "mda_safe_area"])
+def test_numbers_at_the_end_of_the_range(name, enemy):
+    X = np.array([[0.0, 1.0], [1e300, 1.0], [-1e308, 3.0], [1e308, 0.0]])
+    trace = rc.agree(np.vstack([X, X / 2, X / 4]), name, t=1, epsilon=1e304, adversary=enemy)
+    assert trace.agreed and all(trace.validity[condition] for condition in trace.protocol.claims)
+    assert np.isfinite(trace.ratio)
+
+
 def test_a_single_node():
     trace = rc.agree(np.ones((1, 2)), "box", t=0, epsilon=1e-3)
     assert trace.rounds == 1 and trace.messages == 0 and trace.outputs[0].tolist() == [1, 1] and trace.agreed

@@ -116,6 +116,25 @@ def test_the_middle_of_a_safe_area():
     assert (PROTOCOLS["safe_area"]().step(np.full((4, 1), 7e300), 1, Setting(4, 1, 1, 1.0)) == 7e300).all()
 
 
+@pytest.mark.parametrize("far", [1e3, 1e9, 1e30, 1e300])
+def test_a_far_point_does_not_blur_the_safe_area(far):
+    X = np.random.default_rng(0).normal(size=(7, 2))
+    X[-1] = [far, -far / 2]
+    near = X.copy()
+    near[-1] = [1e6, -5e5]
+    setting = Setting(7, 1, 2, 1.0)
+    y, expected = (PROTOCOLS["safe_area"]().step(one, 1, setting) for one in (X, near))
+    assert rc.validity.convex(y, X[:-1]) and rc.validity.in_safe_area(X, y, 1)
+    np.testing.assert_allclose(y, expected, atol=2e-3 if far < 1e6 else 2e-6)
+
+
+def test_no_safe_area():
+    """More than t Byzantine: a node goes on all the same."""
+    triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    y = PROTOCOLS["safe_area"]().step(triangle, 1, Setting(2, 0, 2, 1.0))
+    assert np.isfinite(y).all()
+
+
 def test_the_half_of_lemma_4_20():
     """n = 7, t = 2: two nodes that have each received another Byzantine vector are further apart than half an edge."""
     setting, honest = Setting(7, 2, 1, 1.0), [[0.0], [0.0], [0.0], [0.0], [1.0]]
