@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[Any]
 
+KEPT = 8  # rounds for which an adversary remembers what it has said
+
 
 @dataclass(frozen=True)
 class Adversary:
@@ -151,6 +153,7 @@ class Equivocate(Adversary):
         key = "story", message.round, first
         if key not in world.notes:
             world.notes[key] = Content(world.nodes[first].vector)
+            world.notes.pop(("story", message.round - KEPT, first), None)
         found: Content = world.notes[key]
         return found
 
@@ -163,6 +166,7 @@ class _Values(Adversary):
         if key not in world.notes:
             honest = world.vectors
             world.notes[key] = np.asarray(self.values(world, honest)).astype(honest.dtype)
+            world.notes.pop(("values", round - KEPT), None)
         found: Floats = world.notes[key][world.byzantine.index(node)]
         return found
 

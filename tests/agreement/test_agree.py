@@ -6,12 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import robustcore as rc
 from robustcore import theory
 from robustcore.agreement import ADVERSARIES, PROTOCOLS, Adversary
 from robustcore.agreement.adversaries import WorstCase
-from robustcore.agreement.protocols import Box, SafeArea
+from robustcore.agreement.protocols import MDA, Box, SafeArea
 
 pytest.importorskip("scipy")
 
@@ -69,6 +71,30 @@ def test_what_is_claimed_holds(name, synchronous):
             factor = protocol.contraction(trace.setting)
             for before, after in list(pairwise(spread))[protocol.opening :]:
                 assert before <= EPSILON or after <= factor * before + 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(4, 8),
+    st.booleans(),
+    st.sampled_from(["random", "late", "equivocate", "hide_honest"]),
+    st.integers(0, 3000),
+)
+def test_boxes_whatever_the_order(seed, n, synchronous, enemy, patience):
+    rng, t = np.random.default_rng(seed), (n - 1) // 3
+    trace = rc.agree(
+        rng.integers(0, 3, size=(n, 2)).astype(float),
+        "box",
+        t=t,
+        epsilon=EPSILON,
+        byzantine=rng.permutation(n)[:t],
+        synchronous=synchronous,
+        adversary=enemy,
+        seed=seed,
+        patience=patience,
+    )
+    assert trace.agreed and trace.validity["box"] and trace.ratio <= trace.claimed * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("name", ["box", "mda"])
@@ -196,6 +222,36 @@ def test_the_local_trusted_box_does_not_tell_how_many_rounds_are_needed():
     X = np.array([[0.0], [0.0], [1.0], [0.0]])
     assert not rc.agree(X, Printed(), t=1, epsilon=1e-3, adversary=Early()).agreed
     assert rc.agree(X, "box", t=1, epsilon=1e-3, adversary=Early()).agreed
+
+
+@dataclass(frozen=True)
+class Drag(Adversary):
+    """Two Byzantine nodes that all but node 0 hear in time: one keeps them going, the other draws them away from it."""
+
+    def vector(self, world, node, round):
+        others, alone = (world.nodes[i].vector.values for i in (1, 0))
+        return others + 0.999 * (others - alone) if node == world.byzantine[0] else np.full(1, 1e6)
+
+    def send(self, world, sender, receiver, message):
+        origin = getattr(message, "origin", sender)
+        if origin not in world.byzantine or receiver in world.byzantine:
+            return (message,)
+        told = {"Init": range(1, 5), "Echo": range(1, 4), "Ready": range(1, 7)}[type(message).__name__]
+        return (message,) if receiver in told else ()
+
+
+class Apart(MDA):
+    """Each node ends after its own rounds, and the others use its last vector, as Lemma 4.21 proposes for boxes."""
+
+    together = False
+
+
+def test_minimum_diameter_averaging_has_to_end_together():
+    """Node 0 sees the honest ones, which are near enough, and ends; the others leave it by a seventh in each round."""
+    X = np.array([[0.0], *[[0.99]] * 6, [0.0], [0.0]])
+    apart = rc.agree(X, Apart(), t=2, epsilon=1.0, adversary=Drag())
+    assert not apart.agreed and apart.diameters[-1] > 5
+    assert rc.agree(X, "mda", t=2, epsilon=1.0, adversary=Drag()).agreed
 
 
 @pytest.mark.parametrize("synchronous", [True, False])
