@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import robustcore as rc
 from robustcore.agreement import PROTOCOLS, Limits, Node, Setting, Vector, decode
-from robustcore.agreement.messages import LAST, Content, Echo, Init, Ready, Report
+from robustcore.agreement.messages import LAST, WILLING, Content, Echo, Init, Ready, Report
 from robustcore.agreement.network import Run
 
 
@@ -123,6 +123,18 @@ def test_the_last_vector_stands_for_all_rounds_to_come():
         deliver(one, origin, content(1.5), 2)
     deliver(one, 3, content(1.0), 2)  # too late: it has had its last word
     assert {i: c.vector.values[0] for i, c in one._received(2).items()} == {0: 1.5, 1: 1.5, 2: 1.5, 3: 3.0}
+
+
+def test_votes_to_end_together():
+    """n = 5, t = 1: one vote is nothing, two make a node willing, three end it."""
+    for votes, (willing, ends) in {1: (False, False), 2: (True, False), 3: (True, True)}.items():
+        one = node(n=5, protocol="mda")
+        one.start()
+        for origin in range(5):
+            deliver(one, origin, content(100.0 * origin, ending=WILLING if origin < votes else 0), 1)
+        (sent,) = (message for message in one.end_of_round() if isinstance(message, Init))
+        assert one.rounds > 1 and (one.output is not None) == ends
+        assert sent.content.ending == (LAST if ends else WILLING if willing else 0)
 
 
 def test_who_was_not_heard_is_not_heard_later():
