@@ -243,4 +243,5 @@ class Around:
 
     def along(self, ahead: Floats) -> Floats:
         """(n,): how far ahead the points are in this direction."""
-        return np.asarray((self.seen @ ahead) / math.sqrt(ahead @ ahead) + DIGITS * self.reach)
+        ahead = ahead / (np.abs(ahead).max() or 1.0)  # whose squares might vanish
+        return np.asarray((self.seen @ ahead) / (math.sqrt(ahead @ ahead) or 1.0) + DIGITS * self.reach)
