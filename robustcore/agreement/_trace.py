@@ -171,11 +171,47 @@ def agree(
     robustcore.ConstraintError: agree: mda needs n > 4t; here n = 7 and t = 2 (with n = 7, t can be at most 1)
     """
     name = "agree"
+    rows, made, setting, ids, limits = prepared(name, X, protocol, t, epsilon, byzantine, synchronous, max_rounds)
+    enemy = make("adversary", ADVERSARIES, adversary, {}) if isinstance(adversary, str) else adversary
+    seed = as_count(name, "seed", seed)
+    world = World(setting, made, rows, ids, np.random.default_rng(seed))
+    recorder = _Recorder(world.honest, setting.d <= 3 if keep_history is None else keep_history)
+    held_back = 50 * setting.n**3 if patience is None else as_count(name, "patience", patience)
+    run = Run(world, enemy, seed, limits, recorder.see, held_back)
+    run.go()
+    return measured(
+        rows,
+        {origin: vector.values for node in run.honest for origin, vector in node.first.items()},
+        outputs={node.id: node.output for node in run.honest if node.output is not None},
+        rounds=max((node.decided or 0 for node in run.honest), default=0),
+        diameters=np.array(recorder.diameters),
+        edges=np.array(recorder.edges),
+        messages=run.messages,
+        bytes=run.bytes,
+        vectors=recorder.vectors,
+        setting=setting,
+        protocol=made,
+        adversary=enemy,
+        byzantine=ids,
+        seed=seed,
+    )
+
+
+def prepared(
+    name: str,
+    X: Any,
+    protocol: str | Protocol,
+    t: int,
+    epsilon: float,
+    byzantine: int | Iterable[int] | None,
+    synchronous: bool,
+    max_rounds: int,
+) -> tuple[list[Floats], Protocol, Setting, tuple[int, ...], Limits]:
+    """What a run needs, checked: inputs, protocol, what all nodes know, who is Byzantine, what nodes accept."""
     rows = _rows(name, X)
     n, d = len(rows), len(rows[0])
     made = make("protocol", PROTOCOLS, protocol, {}) if isinstance(protocol, str) else protocol
-    enemy = make("adversary", ADVERSARIES, adversary, {}) if isinstance(adversary, str) else adversary
-    t, seed = as_count(name, "t", t), as_count(name, "seed", seed)
+    t = as_count(name, "t", t)
     check_f(f"{name}: {made.name}", made.needs(d, synchronous), n, t, "t")
     epsilon = as_number(name, "epsilon", epsilon)
     ids = _ids(name, n, t if byzantine is None else byzantine)
@@ -184,39 +220,29 @@ def agree(
             raise ConstraintError(f"{name}: node {i} is honest, but its vector has NaN or infinity")
     limits = Limits(n, d, as_count(name, "max_rounds", max_rounds))
     check_least(name, "max_rounds", limits.rounds, 1)
-    setting = Setting(n, t, d, epsilon, synchronous)
-    world = World(setting, made, rows, ids, np.random.default_rng(seed))
-    recorder = _Recorder(world.honest, d <= 3 if keep_history is None else keep_history)
-    held_back = 50 * n**3 if patience is None else as_count(name, "patience", patience)
-    run = Run(world, enemy, seed, limits, recorder.see, held_back)
-    run.go()
-    outputs = {node.id: node.output for node in run.honest if node.output is not None}
-    inputs = {i: rows[i] for i in world.honest} | _byzantine_inputs(world, recorder, rows)
-    inputs = dict(sorted(inputs.items()))
+    return rows, made, Setting(n, t, d, epsilon, synchronous), ids, limits
+
+
+def measured(rows: list[Floats], first: dict[int, Floats], **run: Any) -> Trace:
+    """The trace of a run, of which all is given that is not measured here.
+
+    ``rows`` are the inputs that nodes were given, and ``first`` what honest nodes have delivered of the first round.
+    """
+    setting, ids, outputs = run["setting"], run["byzantine"], run["outputs"]
+    honest = [i for i in range(setting.n) if i not in ids]
+    inputs = {i: rows[i] for i in range(setting.n) if i in honest or np.isfinite(rows[i]).all()}
+    inputs = dict(sorted((inputs | {i: vector for i, vector in first.items() if i in ids}).items()))
     ball = centroid_ball(np.array(list(inputs.values())), len(inputs) - setting.quorum)
-    honest = np.array([rows[i] for i in world.honest])
-    diameters, edges = np.array(recorder.diameters), np.array(recorder.edges)
-    found = Trace(
-        outputs=outputs,
-        rounds=max((node.decided or 0 for node in run.honest), default=0),
-        diameters=diameters,
-        edges=edges,
-        messages=run.messages,
-        bytes=run.bytes,
-        agreed=len(outputs) == len(honest) and bool(_spread(list(outputs.values()))[0] <= epsilon),
-        validity=_validity(honest, list(outputs.values()), len(ids)),
-        ratio=_ratio(honest, list(outputs.values()), ball),
-        claimed=_claimed(made, setting, len(ids)),
+    X, found = np.array([rows[i] for i in honest]), list(outputs.values())
+    return Trace(
+        agreed=len(found) == len(honest) and bool(spread(found)[0] <= setting.epsilon),
+        validity=_validity(X, found, len(ids)),
+        ratio=_ratio(X, found, ball),
+        claimed=_claimed(run["protocol"], setting, len(ids)),
         ball=ball,
         inputs=inputs,
-        vectors=recorder.vectors,
-        setting=setting,
-        protocol=made,
-        adversary=enemy,
-        byzantine=ids,
-        seed=seed,
+        **run,
     )
-    return found
 
 
 def _rows(name: str, X: Any) -> list[Floats]:
@@ -258,14 +284,14 @@ class _Recorder:
             self._final[node.id] = node.output
         while any(self._behind.values()) and all(self._behind[i] or i in self._final for i in self.honest):
             held = {i: seen.popleft() if seen else self._final[i] for i, seen in self._behind.items()}
-            diameter, edge = _spread(list(held.values()))
+            diameter, edge = spread(list(held.values()))
             self.diameters.append(diameter)
             self.edges.append(edge)
             if self.vectors is not None:
                 self.vectors.append(held)
 
 
-def _spread(vectors: list[Floats]) -> tuple[float, float]:
+def spread(vectors: list[Floats]) -> tuple[float, float]:
     """The largest distance, and the longest edge of the box around the vectors."""
     X = np.array(list({id(vector): vector for vector in vectors}.values()), np.float64)
     if len(X) < 2 or not X.size:
@@ -278,16 +304,6 @@ def _spread(vectors: list[Floats]) -> tuple[float, float]:
     X = X * (scale / 4) - low * (scale / 4)
     with np.errstate(over="ignore"):
         return float(np.sqrt(pairwise_sqdist(X).max()) * np.float64(4 / scale)), float(2 * np.float64(half))
-
-
-def _byzantine_inputs(world: World, recorder: _Recorder, rows: list[Floats]) -> dict[int, Floats]:
-    """What Byzantine nodes began with: what honest nodes have delivered of them, else what they were given."""
-    found = {i: rows[i] for i in world.byzantine if np.isfinite(rows[i]).all()}
-    for i in world.honest:
-        for origin, vector in world.nodes[i].first.items():
-            if origin in world.byzantine:
-                found[origin] = vector.values
-    return found
 
 
 def _validity(honest: Floats, outputs: list[Floats], byzantine: int) -> dict[str, bool]:
