@@ -26,6 +26,8 @@ except ImportError:
     print('robustcore: the command line needs more packages: pip install "robustcore[cli]"', file=sys.stderr)
     raise SystemExit(2) from None
 
+import numpy as np
+
 import robustcore as rc
 from robustcore import _docs, files
 from robustcore.rules import make_rule
@@ -256,6 +258,122 @@ def bounds(n: int, f: int, d: int, picture: Path | None) -> None:
         print(f"picture: {picture}")
 
 
+@commands.command()
+@click.argument("vectors", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--random", "drawn", type=int, nargs=2, metavar="N D", help="Draw N vectors of D numbers instead.")
+@click.option("--protocol", default="box", metavar="NAME", show_default=True, help=", ".join(rc.agreement.PROTOCOLS))
+@click.option("-t", "t", type=int, help="How many Byzantine nodes the protocol is to withstand.")
+@click.option(
+    "--byzantine",
+    metavar="WHO",
+    help="Who is Byzantine: how many (the last ones), or which, with commas (0,4; a single one: 4,). By default t.",
+)
+@click.option(
+    "--adversary", default="none", metavar="NAME", show_default=True, help=", ".join(rc.agreement.ADVERSARIES)
+)
+@click.option(
+    "--epsilon", type=float, help="How far apart outputs may be; by default a thousandth of the honest inputs' spread."
+)
+@click.option("--async", "asynchronous", is_flag=True, help="Messages arrive at any time, in the adversary's order.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all that is drawn.")
+@click.option("--plot", "picture", type=click.Path(path_type=Path), help="Where to draw the run, or the table.")
+@click.option("--table", is_flag=True, help="Run all protocols against all adversaries instead (t = 1 by default).")
+@click.option("--runs", type=int, help="For the table: how many, of each protocol and network; 88 by default.")
+@_JSON
+def agree(
+    vectors: tuple[Path, ...],
+    drawn: tuple[int, int] | None,
+    protocol: str,
+    t: int | None,
+    byzantine: str | None,
+    adversary: str,
+    epsilon: float | None,
+    asynchronous: bool,
+    seed: int,
+    picture: Path | None,
+    table: bool,
+    runs: int | None,
+    as_json: bool,
+) -> None:
+    """Let nodes agree on a vector with no server: VECTORS are their inputs, one file a node.
+
+    \b
+    robustcore agree vectors/*.npy --protocol box -t 2 --adversary late
+    robustcore agree --random 7 2 -t 2 --adversary late --async --plot run.png
+    robustcore agree --table
+    """  # noqa: D301  # as above
+    from robustcore.agreement import pictures, report
+    from robustcore.agreement.table import measure
+
+    if picture is not None:
+        _check_picture(picture)
+    if table:
+        if vectors or drawn or as_json:
+            raise ValueError("agree: a table has inputs of its own, and is no JSON")
+        with _bar() as progress:
+            rows = measure(88 if runs is None else runs, 1 if t is None else t, seed=seed, progress=progress)
+        report.print_table(rows, Console())
+        if picture is not None:
+            pictures.plot_table(rows, picture)
+            print(f"picture: {picture}")
+        return
+    if runs is not None:
+        raise ValueError("agree: --runs is for --table")
+    if t is None:
+        raise ValueError("agree needs -t, how many Byzantine nodes to withstand")
+    if bool(vectors) == (drawn is not None):
+        raise ValueError("agree needs the vectors of nodes, in files or as --random N D")
+    who = t if byzantine is None else _who(byzantine)
+    X = [_load(path, "raise") for path in vectors] if drawn is None else _draw(*drawn, who, seed)
+    with _files_named(vectors):
+        trace = rc.agree(
+            X,
+            protocol,
+            t=t,
+            epsilon=_thousandth(X, who) if epsilon is None else epsilon,
+            byzantine=who,
+            synchronous=not asynchronous,
+            adversary=adversary,
+            seed=seed,
+        )
+    if picture is not None:
+        pictures.plot(trace, picture)
+    if as_json:
+        print(json.dumps(report.facts(trace), indent=2))
+        return
+    report.print_run(trace, Console())
+    if picture is not None:
+        print(f"picture: {picture}")
+
+
+def _who(byzantine: str) -> int | list[int]:
+    try:
+        return [int(i) for i in byzantine.split(",") if i] if "," in byzantine else int(byzantine)
+    except ValueError:
+        raise ValueError(f"agree: --byzantine takes a number, or numbers with commas, not {byzantine!r}") from None
+
+
+def _draw(n: int, d: int, byzantine: int | list[int], seed: int) -> Any:
+    """Inputs that are normally distributed, those of Byzantine nodes farther to one side."""
+    if n < 1 or d < 1:
+        raise ValueError(f"agree: --random takes two numbers above 0, not {n} and {d}")
+    X = np.random.default_rng(seed).normal(size=(n, d))
+    ids = byzantine if isinstance(byzantine, list) else range(max(0, n - byzantine), n)
+    X[[i for i in ids if 0 <= i < n]] += 3 / math.sqrt(d)
+    return X
+
+
+def _thousandth(X: Any, byzantine: int | list[int]) -> float:
+    """Of the longest edge of the box around honest inputs."""
+    lies = byzantine if isinstance(byzantine, list) else range(len(X) - byzantine, len(X))
+    rows = [np.asarray(row) for i, row in enumerate(X) if i not in lies]
+    if len({row.shape for row in rows}) != 1 or rows[0].dtype.kind != "f" or not rows[0].size:
+        return 1.0  # there can be no agreement on these, as will be said
+    with np.errstate(invalid="ignore", over="ignore"):
+        edge = float((np.max(rows, axis=0) - np.min(rows, axis=0)).max())
+    return edge / 1000 if 0 < edge < math.inf else 1e-3
+
+
 def _check_picture(path: Path) -> None:
     files.check_writable(path)
     if path.suffix not in (".png", ".pdf", ".svg"):
@@ -280,7 +398,8 @@ def _files_named(updates: tuple[Path, ...], y: Path | None = None) -> Iterator[N
     except ValueError as error:
         if y is not None and str(error).startswith("certify: y is"):
             raise ValueError(str(error).replace("certify: y", os.fspath(y), 1)) from None
-        raise ValueError(re.sub(r"(?<!['\w])client (\d+)(?=[:,])", lambda m: _name(m, updates), str(error))) from None
+        named = r"(?<!['\w])(?:client|node) (\d+)(?=[:,]| is)"
+        raise ValueError(re.sub(named, lambda m: _name(m, updates), str(error))) from None
 
 
 def _name(client: re.Match[str], updates: tuple[Path, ...]) -> str:

@@ -360,3 +360,120 @@ def test_ctrl_c_stops_with_130(tmp_path):
     assert process.returncode == 130
     assert "stopped" in err and "Traceback" not in err
     assert not (tmp_path / "out.npy").exists()
+
+
+# ---- agree -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """Seven nodes in files; the last two may lie."""
+    X = np.random.default_rng(3).normal(size=(7, 2))
+    for i, x in enumerate(X):
+        np.save(tmp_path / f"v{i}.npy", x)
+    return X, [f"v{i}.npy" for i in range(7)]
+
+
+def test_agree_says_what_the_library_finds(run, vectors):
+    X, names = vectors
+    expected = rc.agree(X, "box", t=2, epsilon=1e-3, adversary="late", seed=4)
+    arguments = [*names, "-t", "2", "--epsilon", "1e-3", "--adversary", "late", "--seed", "4"]
+    code, out, _ = run("agree", *arguments, "--json")
+    assert code == 0
+    facts = json.loads(out)
+    for name in ("rounds", "messages", "bytes", "agreed", "ratio", "claimed", "validity"):
+        assert facts[name] == getattr(expected, name)
+    assert facts["diameters"] == expected.diameters.tolist() and facts["byzantine"] == [5, 6]
+    assert facts["outputs"] == {str(i): y.tolist() for i, y in expected.outputs.items()}
+    code, out, _ = run("agree", *arguments)
+    assert code == 0
+    assert "box, synchronous, epsilon = 0.001" in out and "7 nodes, 2 Byzantine (adversary: late)" in out
+    assert f"agreed after {expected.rounds} rounds" in out and f"{expected.messages:,} messages" in out
+    assert f"centroid ratio {expected.ratio:.4g} (proved: at most {2 * np.sqrt(2):.4g})" in out
+    for at, diameter in enumerate(expected.diameters):
+        assert re.search(rf"^ +{at} +{diameter:.4g} ", out, re.MULTILINE)
+    assert re.search(r"^ *box +holds +yes", out, re.MULTILINE) and re.search(r"^ *meb +holds *$", out, re.MULTILINE)
+
+
+def test_agree_draws_inputs_of_its_own(run):
+    arguments = ["agree", "--random", "8", "3", "--protocol", "mda", "-t", "1", "--async", "--byzantine", "4,"]
+    code, out, _ = run(*arguments, "--plot", "run.png")
+    assert code == 0 and "mda, asynchronous" in out and "8 nodes, 1 Byzantine" in out and "picture: run.png" in out
+    assert Path("run.png").read_bytes().startswith(b"\x89PNG")
+    facts = json.loads(run(*arguments, "--json")[1])
+    assert facts["byzantine"] == [4] and facts["d"] == 3 and facts == json.loads(run(*arguments, "--json")[1])
+    assert facts["outputs"] != json.loads(run(*arguments, "--json", "--seed", "1")[1])["outputs"]
+
+
+def test_more_byzantine_nodes_than_withstood(run):
+    for i, x in enumerate([0.0, 1.0, 0.0, 0.0]):
+        np.save(f"x{i}.npy", np.array([x]))
+    names = [f"x{i}.npy" for i in range(4)]
+    code, out, _ = run("agree", *names, "-t", "1", "--byzantine", "2", "--adversary", "equivocate", "--epsilon", "0.1")
+    assert code == 0 and "not agreed after" in out and "1 apart" in out and "nothing proved" in out
+
+
+def test_agree_prints_the_table(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run("agree", "--table", "--runs", "2", "--plot", "table.png")
+    assert code == 0 and "…" not in out
+    rows = [line.split() for line in out.splitlines()]
+    for name in rc.agreement.PROTOCOLS:
+        assert [row[1] for row in rows if row[:1] == [name]] == ["sync", "async"]
+    assert ["box", "sync", "n", ">", "3t", "2/2", "box"] in [row[:7] for row in rows]
+    assert Path("table.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["FILES", "-t", "3"], ["box needs n > 3t; here n = 7 and t = 3 (with n = 7, t can be at most 2)"]),
+        (["FILES", "-t", "2", "--protocol", "mda"], ["mda needs n > 4t", "t can be at most 1"]),
+        (["FILES", "-t", "2", "--protocol", "paxos"], ["'paxos'", "centroid_safe_area"]),
+        (["FILES", "-t", "2", "--adversary", "nice"], ["'nice'", "worst_case"]),
+        (["FILES", "-t", "2", "--epsilon", "0"], ["epsilon", "> 0"]),
+        (["FILES", "-t", "2", "--epsilon", "nan"], ["epsilon", "> 0"]),
+        (["FILES", "short.npy", "-t", "2"], ["client 7 (short.npy)", "(3,)", "(2,)"]),
+        (["nan.npy", "FILES", "-t", "2"], ["node 0 (nan.npy) is honest", "NaN"]),
+        (["FILES", "layers.npz", "-t", "2"], ["client 7 (layers.npz)", "dict"]),
+        (["FILES", "gone.npy", "-t", "2"], ["cannot read gone.npy"]),
+        (["FILES"], ["-t"]),
+        (["-t", "1"], ["--random N D"]),
+        (["FILES", "--random", "4", "2", "-t", "1"], ["--random N D"]),
+        (["--random", "0", "2", "-t", "1"], ["above 0", "0 and 2"]),
+        (["FILES", "-t", "2", "--byzantine", "some"], ["'some'"]),
+        (["FILES", "-t", "2", "--byzantine", "9,"], ["byzantine has 9", "0 to 6"]),
+        (["FILES", "-t", "2", "--byzantine", "7"], ["honest node"]),
+        (["FILES", "-t", "2", "--seed", "-1"], ["seed >= 0"]),
+        (["FILES", "-t", "2", "--plot", "run.txt"], ["run.txt", ".png"]),
+        (["FILES", "-t", "2", "--runs", "3"], ["--table"]),
+        (["--table", "--runs", "0"], ["runs >= 1"]),
+        (["--table", "-t", "0"], ["t >= 1"]),
+        (["--table", "FILES"], ["inputs of its own"]),
+    ],
+)
+def test_agree_ends_wrong_input_with_one_sentence(run, vectors, arguments, words):
+    np.save("short.npy", np.zeros(3))
+    np.save("nan.npy", np.array([0.0, np.nan]))
+    np.savez("layers.npz", w=np.zeros(2))
+    places = [name for argument in arguments for name in (vectors[1] if argument == "FILES" else [argument])]
+    code, out, err = run("agree", *places)
+    assert one_sentence(code, out, err), (code, out, err)
+    assert all(word in err for word in words), err
+
+
+def test_ctrl_c_stops_the_table(tmp_path):
+    script = "from robustcore import cli; print('ready', flush=True); cli.main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "agree", "--table", "--runs", "100000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "stopped" in err and "Traceback" not in err
