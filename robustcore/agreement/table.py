@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from robustcore import theory
 from robustcore._constraints import as_count, check_least
+from robustcore._hull import optional
 from robustcore.agreement._trace import agree
 from robustcore.agreement.adversaries import ADVERSARIES, WorstCase
 from robustcore.agreement.protocols import PROTOCOLS, Protocol, Setting
@@ -123,6 +124,7 @@ def measure(runs: int = 88, t: int = 1, *, seed: int = 0, progress: Callable[[fl
     runs, t = as_count("table", "runs", runs), as_count("table", "t", t)
     check_least("table", "runs", runs, 1)
     check_least("table", "t", t, 1)
+    optional("convex validity", "linprog")
     pairs = list(product(KINDS, ENEMIES))
     order = np.random.default_rng(seed).permutation(len(pairs))  # so that few runs, too, are of all kinds
     rows = [_row(PROTOCOLS[name](), t, synchronous) for name in PROTOCOLS for synchronous in (True, False)]

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,12 @@ def test_the_table_has_what_the_paper_has():
     assert rows["safe_area", True].unsent == math.inf  # Observation 4.2
     assert all(rows[name, True].ratio == pytest.approx(2) for name in ("box", "rbtm", "mda"))  # Lemma 4.13
     assert all(rows[name, False].ratio >= 4 - 1e-9 for name in ("box", "rbtm", "mda", "mda_safe_area"))  # Lemma 5.10
+
+
+def test_the_table_needs_scipy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(ImportError, match=r"convex validity needs scipy: pip install"):
+        table.measure(1)
 
 
 def test_who_never_sends_a_vector_makes_asynchronous_ratios_infinite():
