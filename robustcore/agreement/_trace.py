@@ -51,7 +51,8 @@ class Trace:
         The largest distance of an output from the mean of the honest inputs, in radii of ``ball``; 0 where there is no
         distance, infinite where there is no radius; NaN without outputs.
     claimed : float or None
-        What `theory.centroid_ratio` proves of the ratio; None where nothing is, or more than t are Byzantine.
+        What `theory.centroid_ratio` proves of the ratio; None where nothing is: more than t are Byzantine, or some of
+        them have not broadcast in the first round of an asynchronous run.
     ball : CentroidBall
         Around the candidate centroids of all inputs: those that Byzantine nodes broadcast in the first round, as far as
         an honest node has delivered them, else those that they were given.
@@ -238,7 +239,7 @@ def measured(rows: list[Floats], first: dict[int, Floats], **run: Any) -> Trace:
         agreed=len(found) == len(honest) and bool(spread(found)[0] <= setting.epsilon),
         validity=_validity(X, found, len(ids)),
         ratio=_ratio(X, found, ball),
-        claimed=_claimed(run["protocol"], setting, len(ids)),
+        claimed=_claimed(run["protocol"], setting, len(ids), len(inputs)),
         ball=ball,
         inputs=inputs,
         **run,
@@ -339,8 +340,10 @@ def _ratio(honest: Floats, outputs: list[Floats], ball: CentroidBall) -> float:
     return far / (ball.radius / scale) if ball.radius else inf
 
 
-def _claimed(protocol: Protocol, setting: Setting, byzantine: int) -> float | None:
+def _claimed(protocol: Protocol, setting: Setting, byzantine: int, inputs: int) -> float | None:
     if protocol.method is None or byzantine > setting.t or not setting.d:
         return None
+    if not setting.synchronous and inputs < setting.n and protocol.method != "centroid_and_safe_area":
+        return None  # fewer candidates make the radius smaller, and nodes leave out as many vectors all the same
     n, t, d = setting.n, setting.t, setting.d
     return float(theory.centroid_ratio(protocol.method, n, t, d, synchronous=setting.synchronous))

@@ -182,6 +182,10 @@ def centroid_ratio(method: str, n: Floats, f: Floats, d: Floats, *, synchronous:
     which up to f pairs are 2 D apart and the others D: 3f / (n - 2f) D is left after a round, and f / (n - 2f) D is the
     step.
 
+    Asynchronous ratios, but that of "centroid_and_safe_area", are for runs in which all n nodes have broadcast a
+    vector: where only the n - f honest ones have, there is one candidate and no radius, and the others still leave out
+    f of them (n = 4, f = 1, honest 1, 0, 0: all agree on 0, and the mean is 1/3).
+
     Asynchronous boxes: Lemma 5.15 has the larger box within twice the edges of the smaller. It may have three times
     those (n = 4, f = 1, values -1, -1, 1, 1); but it reaches no farther from a point of the smaller than twice its
     edges, so that the ratio stands.
