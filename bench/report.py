@@ -16,6 +16,7 @@ from bench import test_ball, test_growth
 from bench.cases import CASES, CYCLES, SHAPES, THREADS, Case
 from bench.peers_balls import MEMORY
 from bench.peers_balls import NAMES as PEERS
+from bench.test_agreement import RUNS
 from bench.test_centroids import AGAINST_ALL, BALLS
 from bench.test_certify import AGAINST_ALL as CERTIFIED_AGAINST_ALL
 from bench.test_certify import CERTIFICATES
@@ -38,6 +39,7 @@ SEARCHES = (
     CERTIFIED_AGAINST_ALL,
     POINTS,
     SAFE_AGAINST_ALL,
+    RUNS,
 )
 OVER_PASS = "over_the_pass_at_50_x_1e5_float32"
 NEEDED = (
@@ -228,7 +230,7 @@ search of `centroid_ball` on coordinates at hand, standard normal points, in som
 distance; and from the data, against `minimum_enclosing_ball` of all centroids, one by one. `certify`: from the data and
 the coordinate-wise median of them to all three certificates; outliers are ten times as far out and apart, together: all
 moved by 3 in every coordinate. `safe area point`: `validity.safe_area_point`; together: the f are in one place, far
-away.
+away. `agree`: whole runs in one process, to 1e-6 of the spread, with what measures them; and one local step.
 
 {searches}
 
