@@ -308,8 +308,15 @@ def agree(
     if picture is not None:
         _check_picture(picture)
     if table:
-        if vectors or drawn or as_json:
-            raise ValueError("agree: a table has inputs of its own, and is no JSON")
+        context = click.get_current_context()
+        given = [
+            option.opts[0] if option.opts[0].startswith("-") else option.human_readable_name
+            for option in context.command.params
+            if option.name not in ("table", "runs", "t", "seed", "picture")
+            and context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+        ]
+        if given:
+            raise ValueError(f"agree: --table has runs of its own, for which {', '.join(given)} cannot be given")
         with _bar() as progress:
             rows = measure(88 if runs is None else runs, 1 if t is None else t, seed=seed, progress=progress)
         report.print_table(rows, Console())
@@ -322,7 +329,8 @@ def agree(
     if t is None:
         raise ValueError("agree needs -t, how many Byzantine nodes to withstand")
     if bool(vectors) == (drawn is not None):
-        raise ValueError("agree needs the vectors of nodes, in files or as --random N D")
+        several = ", not both" if vectors else ""
+        raise ValueError(f"agree needs the vectors of nodes, in files or as --random N D{several}")
     who = t if byzantine is None else _who(byzantine)
     X = [_load(path, "raise") for path in vectors] if drawn is None else _draw(*drawn, who, seed)
     with _files_named(vectors):

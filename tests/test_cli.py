@@ -449,7 +449,8 @@ def test_agree_prints_the_table(run, monkeypatch):
         (["FILES", "-t", "2", "--runs", "3"], ["--table"]),
         (["--table", "--runs", "0"], ["runs >= 1"]),
         (["--table", "-t", "0"], ["t >= 1"]),
-        (["--table", "FILES"], ["inputs of its own"]),
+        (["--table", "FILES"], ["runs of its own", "VECTORS"]),
+        (["--table", "--protocol", "mda", "--async"], ["--protocol, --async cannot be given"]),
     ],
 )
 def test_agree_ends_wrong_input_with_one_sentence(run, vectors, arguments, words):

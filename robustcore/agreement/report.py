@@ -73,6 +73,10 @@ def print_run(trace: Trace, console: Console) -> None:
         without = len(trace.diameters) and setting.n - len(trace.byzantine) - len(trace.outputs)
         why = f"{without} honest have not decided" if without else f"{trace.diameters[-1]:.4g} apart"
         console.print(f"[red]not agreed[/red] {after}: {why}", highlight=False)
+    console.print(
+        "[dim]At most: what is proved of a round. Nodes end when what they have received shows that they agree.[/dim]",
+        highlight=False,
+    )
     held = _table("validity", "", "claimed")
     for name, holds in trace.validity.items():
         claimed = "yes" if name in trace.protocol.claims and len(trace.byzantine) <= setting.t else ""
