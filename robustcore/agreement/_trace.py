@@ -20,9 +20,8 @@ from robustcore.agreement.adversaries import ADVERSARIES, Adversary
 from robustcore.agreement.messages import Limits
 from robustcore.agreement.network import Run, World
 from robustcore.agreement.node import Node
-from robustcore.agreement.protocols import PROTOCOLS, Protocol, Setting
+from robustcore.agreement.protocols import PROTOCOLS, Protocol, Setting, diameter, longest_edge
 from robustcore.rules.centroids import centroid_ball
-from robustcore.rules.distances import pairwise_sqdist
 
 Floats = NDArray[Any]
 
@@ -285,8 +284,8 @@ class _Recorder:
             self._final[node.id] = node.output
         while any(self._behind.values()) and all(self._behind[i] or i in self._final for i in self.honest):
             held = {i: seen.popleft() if seen else self._final[i] for i, seen in self._behind.items()}
-            diameter, edge = spread(list(held.values()))
-            self.diameters.append(diameter)
+            farthest, edge = spread(list(held.values()))
+            self.diameters.append(farthest)
             self.edges.append(edge)
             if self.vectors is not None:
                 self.vectors.append(held)
@@ -294,17 +293,8 @@ class _Recorder:
 
 def spread(vectors: list[Floats]) -> tuple[float, float]:
     """The largest distance, and the longest edge of the box around the vectors."""
-    X = np.array(list({id(vector): vector for vector in vectors}.values()), np.float64)
-    if len(X) < 2 or not X.size:
-        return 0.0, 0.0
-    low, high = X.min(axis=0), X.max(axis=0)
-    half = float((high / 2 - low / 2).max())  # a difference may be beyond the range
-    if half == 0:
-        return 0.0, 0.0
-    scale = 2.0 ** -np.floor(np.log2(half))  # squares neither vanish nor overflow
-    X = X * (scale / 4) - low * (scale / 4)
-    with np.errstate(over="ignore"):
-        return float(np.sqrt(pairwise_sqdist(X).max()) * np.float64(4 / scale)), float(2 * np.float64(half))
+    different = list({id(vector): vector for vector in vectors}.values())
+    return (diameter(different), longest_edge(different)) if different else (0.0, 0.0)
 
 
 def _validity(honest: Floats, outputs: list[Floats], byzantine: int) -> dict[str, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf, log2, sqrt
+from math import ceil, inf, log2
 from sys import float_info
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustcore import validity
-from robustcore._constraints import AGREEMENT, AGREEMENT_MDA, TOGETHER, Inequality, safe_agreement
+from robustcore._constraints import AGREEMENT, AGREEMENT_MDA, TOGETHER, Inequality, as_number, safe_agreement
 from robustcore._hull import programme
 from robustcore.rules.centroids import centroid_ball
 from robustcore.rules.columns import box_midpoint, rbtm, trimmed_mean
@@ -24,8 +24,32 @@ from robustcore.rules.minmax import minmax_meb
 Floats = NDArray[Any]
 Vectors = Sequence[Floats]
 
-SMALL = 1e-290  # of sizes that cannot be divided by
 FAR, NOTHING = 1e12, 1e-30  # in sizes of the trusted box: so far away points are seen at most, and so near not at all
+
+
+def longest_edge(vectors: Vectors) -> float:
+    """That of the box around the vectors; infinite where float64 has no number for it."""
+    differences, exponent = _differences(vectors)
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(differences.max(initial=0.0), exponent))
+
+
+def diameter(vectors: Vectors) -> float:
+    """The largest distance of two vectors, also where its square vanishes or overflows."""
+    differences, exponent = _differences(vectors)
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(np.sqrt(pairwise_sqdist(differences).max(initial=0.0)), exponent))
+
+
+def _differences(vectors: Vectors) -> tuple[Floats, int]:
+    """Those from the smallest value of each coordinate, in units of 2^exponent, so that the largest is around 1."""
+    X = np.asarray(vectors, np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        differences, down = X - X.min(axis=0), 0
+        if not np.isfinite(differences).all():
+            differences, down = X / 4 - X.min(axis=0) / 4, 2
+    exponent = int(np.frexp(differences.max(initial=0.0))[1])
+    return np.ldexp(differences, -exponent), exponent + down
 
 
 @dataclass(frozen=True)
@@ -101,12 +125,11 @@ class Protocol(ABC):
         It is that of all received, as any of them may be honest. (The paper has that of the local trusted box, which
         may be a point for one node while others are far apart.)
         """
-        X = np.asarray(received, np.float64)
-        return 2 * float((X.max(axis=0) / 2 - X.min(axis=0) / 2).max(initial=0.0))
+        return longest_edge(received)
 
-    def tolerance(self, setting: Setting) -> float:
-        """Which spread is near enough: edges of at most epsilon / sqrt(d)."""
-        return setting.epsilon / sqrt(max(setting.d, 1))
+    def log2_tolerance(self, setting: Setting) -> float:
+        """The logarithm of the spread that is near enough, which may be too small itself: of epsilon / sqrt(d)."""
+        return log2(setting.epsilon) - log2(max(setting.d, 1)) / 2
 
     def rounds(self, setting: Setting, spread: float) -> int:
         """How many rounds are needed, at most, from one on in which a node has received vectors so far apart.
@@ -115,7 +138,7 @@ class Protocol(ABC):
         spread of what it has received, which is then what the others have to shrink.
         """
         factor = self.contraction(setting)
-        excess = log2(min(spread, float_info.max)) - log2(self.tolerance(setting)) if spread else -inf
+        excess = log2(min(spread, float_info.max)) - self.log2_tolerance(setting) if spread else -inf
         needed = 1 if excess <= 0 or not factor else ceil(excess / -log2(factor))
         return needed + (not setting.synchronous)
 
@@ -225,11 +248,10 @@ class _Euclidean(Protocol):
     """Spread is the largest distance."""
 
     def spread(self, received: Vectors) -> float:
-        largest = sqrt(float(pairwise_sqdist(received).max(initial=0.0)))
-        return largest if np.isfinite(largest) else super().spread(received) * sqrt(len(received[0]))
+        return diameter(received)
 
-    def tolerance(self, setting: Setting) -> float:
-        return setting.epsilon
+    def log2_tolerance(self, setting: Setting) -> float:
+        return log2(setting.epsilon)
 
 
 @dataclass(frozen=True)
@@ -412,25 +434,27 @@ def _middle(received: Vectors, f: int) -> Floats:
     """
     box, m = validity.trusted_box(received, f), len(received)
     low, high = np.asarray(box.low, np.float64), np.asarray(box.high, np.float64)
-    size = float((high / 4 - low / 4).max(initial=0.0))
+    X, unit = np.asarray(received, np.float64), 1.0
+    if np.abs(X).max(initial=0.0) > float_info.max / 4:  # differences may be beyond the range
+        X, low, high, unit = X / 4, low / 4, high / 4, 4.0
+    size = float((high - low).max(initial=0.0))
     if not size:
         return np.asarray(box.low)
-    if size < SMALL:
-        raise ArithmeticError
-    points = np.asarray(received, np.float64) / 4 - low / 4
+    points = X - low
     length = np.abs(points).max(axis=1, keepdims=True)
-    points *= np.minimum(FAR * size, length) / np.maximum(length, SMALL) / size
+    far = length > FAR * size
+    points = points / np.where(far, length, size) * np.where(far, FAR, 1.0)
     points[np.abs(points) < NOTHING] = 0.0
     hulls, found = [np.arange(m)], np.zeros(len(low))
     for costs in (*np.eye(len(low)), *-np.eye(len(low))):
         while True:
-            x = _extreme(points, hulls, costs, (high / 4 - low / 4) / size)
+            x = _extreme(points, hulls, costs, (high - low) / size)
             removed = validity.in_safe_area(points, x, f).removed
             if not len(removed):
                 break
             hulls.append(np.setdiff1d(np.arange(m), removed))
         found += x / (2 * len(low))
-    return np.asarray(np.clip(low + found * size * 4, low, high)).astype(received[0].dtype)
+    return np.asarray(np.clip(low + found * size, low, high) * unit).astype(received[0].dtype)
 
 
 def _extreme(points: Floats, hulls: list[NDArray[np.int64]], costs: Floats, high: Floats) -> Floats:
@@ -485,6 +509,10 @@ class MinMaxMEB(_Euclidean):
     name: ClassVar[str] = "minmax_meb"
     claims: ClassVar[tuple[str, ...]] = ()
     together: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not as_number("MinMaxMEB", "pace", self.pace) < 1:
+            raise ValueError(f"MinMaxMEB: pace must be less than 1, not {self.pace!r}")
 
     def needs(self, d: int, synchronous: bool) -> Inequality:
         return AGREEMENT if synchronous else TOGETHER

@@ -322,7 +322,7 @@ def test_a_far_lie_costs_rounds_and_nothing_else():
 @pytest.mark.parametrize("name", ["box", "mda", "rbtm", "minmax_meb", "centroid_safe_area"])
 def test_numbers_of_any_size(name, dtype):
     rng = np.random.default_rng(1)
-    for scale in (1e-30, 1e30):
+    for scale in (1e-30, 1e30) if dtype == np.float32 else (1e-300, 1e-200, 1e-30, 1e30, 1e200):
         X = (scale * rng.normal(size=(5, 2))).astype(dtype)
         trace = rc.agree(X, name, t=1, epsilon=1e-3 * scale, adversary="late")
         assert trace.agreed and all(trace.validity[condition] for condition in trace.protocol.claims)
@@ -330,6 +330,46 @@ def test_numbers_of_any_size(name, dtype):
     same = np.full((5, 2), 0.1, dtype)
     trace = rc.agree(same, name, t=1, epsilon=1e-6, adversary="late")
     assert trace.agreed and trace.ratio == 0 and trace.validity["strong"]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-160])
+def test_squares_that_vanish_do_not_end_a_run(scale):
+    """Node 0 sees all within 0.99, and has to go on all the same."""
+
+    @dataclass(frozen=True)
+    class Both(Drag):
+        def vector(self, world, node, round):
+            return super().vector(world, world.byzantine[0], round)
+
+    X = np.array([[0.0], *[[0.99]] * 6, [0.0], [0.0]]) * scale
+    trace = rc.agree(X, "mda", t=2, epsilon=1e-6 * scale, adversary=Both())
+    assert trace.agreed and 0 < trace.diameters[-1] <= 1e-6 * scale
+
+
+@pytest.mark.parametrize("name", ["minmax_meb", "safe_area", "centroid_safe_area"])
+@pytest.mark.parametrize("scale", [1e-305, 1e-300, 1e-200])
+def test_tiny_vectors_contract(name, scale):
+    for seed in range(3):
+        X = scale * np.random.default_rng(seed).normal(size=(9, 2))
+        trace = rc.agree(X, name, t=2, epsilon=1e-2 * scale, adversary="late", seed=seed)
+        assert trace.agreed and all(trace.validity[condition] for condition in trace.protocol.claims)
+        if name == "minmax_meb":  # of which nothing is claimed
+            continue
+        for before, after in list(pairwise(trace.edges))[trace.protocol.opening :]:
+            assert after <= trace.protocol.contraction(trace.setting) * before + 1e-9 * scale
+
+
+def test_subnormal_numbers():
+    X = np.random.default_rng(0).normal(size=(7, 2)) * 1e-310
+    for name in ("box", "safe_area"):
+        trace = rc.agree(X, name, t=2, epsilon=1e-312)
+        assert trace.agreed and np.isfinite(trace.diameters).all() and np.isfinite(trace.edges).all()
+        assert trace.edges[0] == np.ptp(X[:5], axis=0).max() <= trace.diameters[0]
+
+
+def test_the_smallest_epsilon():
+    """epsilon / sqrt(d) is 0 then, and has no logarithm."""
+    assert rc.agree(np.random.default_rng(0).normal(size=(7, 4)), "box", t=2, epsilon=5e-324).rounds >= 2
 
 
 @pytest.mark.parametrize("enemy", ["late", "worst_case", "random", "alie"])

@@ -128,6 +128,18 @@ def test_a_far_point_does_not_blur_the_safe_area(far):
     np.testing.assert_allclose(y, expected, atol=2e-3 if far < 1e6 else 2e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-310, 1e-300, 1e-280, 1e280])
+def test_the_safe_area_at_any_size(scale):
+    """Up to 600 orders of magnitude from a lie, which leave its direction as it is."""
+    X = np.random.default_rng(0).normal(size=(7, 2))
+    protocol, setting = PROTOCOLS["safe_area"](), Setting(7, 1, 2, 1.0)
+    X[-1] = [2e25, -1e25]
+    expected = protocol.step(X, 1, setting)
+    small = X * scale
+    small[-1] = [1e300, -5e299]
+    np.testing.assert_allclose(protocol.step(small, 1, setting) / scale, expected, atol=1e-6)
+
+
 def test_no_safe_area():
     """More than t Byzantine: a node goes on all the same."""
     triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -164,6 +176,7 @@ def test_rounds():
     box = PROTOCOLS["box"]()
     assert box.rounds(Setting(4, 1, 1, 1e-3), 1.0) == 10 == math.ceil(math.log2(1e3))  # Lemma 4.21
     assert box.rounds(Setting(4, 1, 1, 5e-324), math.inf) == 1024 + 1074
+    assert box.rounds(Setting(4, 1, 16, 5e-324), math.inf) == 1024 + 1074 + 2  # to edges of epsilon / 4
 
 
 def test_spread():
@@ -172,3 +185,13 @@ def test_spread():
     assert PROTOCOLS["mda"]().spread(X) == pytest.approx(math.sqrt(82))
     huge = np.array([[-1e308], [1e308]])
     assert PROTOCOLS["mda"]().spread(huge) == PROTOCOLS["box"]().spread(huge) == math.inf
+    for scale in (1e-300, 1e-200, 1e-160, 1e200, 1e300):
+        assert PROTOCOLS["mda"]().spread(scale * X) == pytest.approx(math.sqrt(82) * scale)
+    tiny = np.array([[0.0, 1e308], [5e-324, 1e308]])
+    assert PROTOCOLS["mda"]().spread(tiny) == PROTOCOLS["box"]().spread(tiny) == 5e-324
+
+
+@pytest.mark.parametrize("pace", [1, 1.5, 0.0, -1, math.nan, "1"])
+def test_the_pace_is_between_0_and_1(pace):
+    with pytest.raises(TypeError if pace == "1" else ValueError, match="MinMaxMEB: pace must be"):
+        PROTOCOLS["minmax_meb"](pace=pace)
