@@ -53,10 +53,9 @@ class Trace:
         What `theory.centroid_ratio` proves of the ratio; None where nothing is: more than t are Byzantine, or some of
         them have not broadcast in the first round of an asynchronous run.
     ball : CentroidBall
-        Around the candidate centroids of all inputs: those that Byzantine nodes broadcast in the first round, as far as
-        an honest node has delivered them, else those that they were given.
+        Around the candidate centroids of all inputs.
     inputs : dict of int to (d,) array
-        These inputs.
+        Of Byzantine nodes, what they broadcast in the first round, as far as an honest node has delivered it.
     vectors : list of dict of int to (d,) array, or None
         What each honest node held after each round, where it was kept.
     setting : Setting
@@ -147,7 +146,7 @@ def agree(
     ValueError, TypeError
         When X is malformed, there is no such protocol or adversary, or a number is out of range.
     ImportError
-        Without scipy, the extra ``geometry``, for "centroid_safe_area".
+        Without scipy, the extra ``geometry``, for "safe_area", "centroid_safe_area" and "mda_safe_area".
 
     Notes
     -----
@@ -230,9 +229,8 @@ def measured(rows: list[Floats], first: dict[int, Floats], **run: Any) -> Trace:
     """
     setting, ids, outputs = run["setting"], run["byzantine"], run["outputs"]
     honest = [i for i in range(setting.n) if i not in ids]
-    inputs = {i: rows[i] for i in range(setting.n) if i in honest or np.isfinite(rows[i]).all()}
-    inputs = dict(sorted((inputs | {i: vector for i, vector in first.items() if i in ids}).items()))
-    ball = centroid_ball(np.array(list(inputs.values())), len(inputs) - setting.quorum)
+    inputs = {i: rows[i] if i in honest else first[i] for i in range(setting.n) if i in honest or i in first}
+    ball = centroid_ball(np.array(list(inputs.values())), max(0, len(inputs) - setting.quorum))
     X, found = np.array([rows[i] for i in honest]), list(outputs.values())
     return Trace(
         agreed=len(found) == len(honest) and bool(spread(found)[0] <= setting.epsilon),

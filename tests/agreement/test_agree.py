@@ -64,7 +64,9 @@ def test_what_is_claimed_holds(name, synchronous):
         assert trace.agreed and set(trace.outputs) == set(range(n)) - set(byzantine.tolist())
         assert trace.diameters[-1] <= EPSILON and len(trace.diameters) == trace.rounds + 1
         assert all(trace.validity[condition] for condition in protocol.claims), (enemy, trace.validity)
-        if protocol.method:
+        if protocol.method and trace.claimed is None:
+            assert not synchronous and len(trace.inputs) < n
+        elif protocol.method:
             assert trace.ratio <= trace.claimed * (1 + 1e-9)
         if name != "minmax_meb":  # of which nothing is claimed
             spread = trace.diameters if name == "mda" else trace.edges
@@ -94,7 +96,11 @@ def test_boxes_whatever_the_order(seed, n, synchronous, enemy, patience):
         seed=seed,
         patience=patience,
     )
-    assert trace.agreed and trace.validity["box"] and trace.ratio <= trace.claimed * (1 + 1e-9)
+    assert trace.agreed and trace.validity["box"]
+    if trace.claimed is None:
+        assert not synchronous and len(trace.inputs) < n
+    else:
+        assert trace.ratio <= trace.claimed * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("name", ["box", "mda"])
@@ -195,6 +201,24 @@ def test_the_middle_of_the_safe_area_may_be_infinitely_many_radii_away():
     assert trace.agreed and trace.ball.radius == 0 and trace.ratio == np.inf
     assert trace.outputs[0] == pytest.approx(0.5)
     assert rc.agree(X, "centroid_safe_area", t=1, epsilon=EPSILON).ratio == 0
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+@pytest.mark.parametrize("name", ["safe_area", "box"])
+def test_what_nobody_has_heard_does_not_count(name, synchronous):
+    """A far vector that is never broadcast would make the radius large, and so the ratio small."""
+
+    @dataclass(frozen=True)
+    class Mute(Adversary):
+        def send(self, world, sender, receiver, message):
+            return ()
+
+    X = np.array([[0.0], [0.0], [1.0], [1.0], [1.0], [1e6]])
+    trace = rc.agree(X, name, t=1, epsilon=EPSILON, synchronous=synchronous, adversary=Mute())
+    assert sorted(trace.inputs) == [0, 1, 2, 3, 4] and trace.ball.radius == 0
+    assert trace.ratio == (0 if (name, synchronous) == ("box", True) else np.inf)
+    many = rc.agree(X, name, t=1, byzantine=2, epsilon=EPSILON, synchronous=synchronous, adversary=Mute())
+    assert sorted(many.inputs) == [0, 1, 2, 3] and many.claimed is None
 
 
 @dataclass(frozen=True)
@@ -378,7 +402,7 @@ def test_numbers_at_the_end_of_the_range(name, enemy):
     X = np.array([[0.0, 1.0], [1e300, 1.0], [-1e308, 3.0], [1e308, 0.0]])
     trace = rc.agree(np.vstack([X, X / 2, X / 4]), name, t=1, epsilon=1e304, adversary=enemy)
     assert trace.agreed and all(trace.validity[condition] for condition in trace.protocol.claims)
-    assert np.isfinite(trace.ratio)
+    assert np.isfinite(trace.ratio) or not trace.ball.radius
 
 
 def test_a_single_node():

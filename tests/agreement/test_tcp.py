@@ -308,7 +308,8 @@ def test_one_is_killed_another_sends_garbage_and_the_rest_agree(synchronous):
         X, "box", t=t, epsilon=1e-3, byzantine={6: HOSTILE}, synchronous=synchronous, timeouts=Timeouts(), seen=seen
     )
     assert trace.byzantine == (2, 6) and sorted(trace.outputs) == [0, 1, 3, 4, 5]
-    assert trace.agreed and trace.validity["box"] and trace.ratio <= trace.claimed
+    assert trace.agreed and trace.validity["box"]
+    assert trace.ratio <= trace.claimed if synchronous else trace.claimed is None  # nobody has heard of two of them
     assert trace.diameters[0] > 1 and trace.diameters[-1] <= 1e-3 and trace.rounds >= 2
     assert trace.messages > 0 and trace.bytes > trace.messages * 32
     assert len(pids) == n - 1 and all(map(is_gone, pids.values()))
