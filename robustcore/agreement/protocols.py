@@ -139,8 +139,9 @@ class Protocol(ABC):
         """
         factor = self.contraction(setting)
         excess = log2(min(spread, float_info.max)) - self.log2_tolerance(setting) if spread else -inf
-        needed = 1 if excess <= 0 or not factor else ceil(excess / -log2(factor))
-        return needed + (not setting.synchronous)
+        needed = ceil(excess / -log2(factor)) if excess > 0 and factor else 0
+        # Nodes that end together may leave what has been received, so that one more is needed even where it is near.
+        return max(needed, 1) if setting.synchronous else 1 + max(needed, self.together or (excess > 0))
 
 
 @dataclass(frozen=True)

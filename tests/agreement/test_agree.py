@@ -354,6 +354,8 @@ def test_numbers_of_any_size(name, dtype):
     same = np.full((5, 2), 0.1, dtype)
     trace = rc.agree(same, name, t=1, epsilon=1e-6, adversary="late")
     assert trace.agreed and trace.ratio == 0 and trace.validity["strong"]
+    if name in ("box", "rbtm"):
+        assert rc.agree(same, name, t=1, epsilon=1e-6, byzantine=0, synchronous=False).rounds == 1
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-160])

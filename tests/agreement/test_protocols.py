@@ -166,12 +166,13 @@ def test_rounds():
         for name in ("box", "rbtm"):
             protocol = PROTOCOLS[name]()
             factor, extra = protocol.contraction(setting), 0 if synchronous else 1
-            for spread in (1e-9, 1.0, 1e5):
+            assert protocol.rounds(setting, 1e-9) == 1
+            for spread in (1.0, 1e5):
                 k = protocol.rounds(setting, spread) - extra
                 edge = setting.epsilon / 2  # epsilon / sqrt(d)
                 assert spread * factor**k <= edge * (1 + 1e-12)
                 assert k == 1 or spread * factor ** (k - 1) > edge
-            assert protocol.rounds(setting, 0.0) == 1 + extra
+            assert protocol.rounds(setting, 0.0) == 1  # the spread of one node's is that of all after the round
             assert protocol.rounds(Setting(7, 0, 4, 1e-3, synchronous), 9.0) == 1 + extra  # nobody lies
     box = PROTOCOLS["box"]()
     assert box.rounds(Setting(4, 1, 1, 1e-3), 1.0) == 10 == math.ceil(math.log2(1e3))  # Lemma 4.21
