@@ -118,7 +118,7 @@ def agree(
     t : int
         How many Byzantine nodes the protocol is to withstand.
     epsilon : float
-        How far apart outputs may be.
+        How far apart outputs may be. Below the last bit of the vectors, rounding decides whether they agree.
     byzantine : int or iterable of int, optional
         Who is Byzantine: ids, or how many, which are then the last; by default t. More than t are more than the
         protocol withstands: such runs show what then happens.
@@ -131,7 +131,8 @@ def agree(
     max_rounds : int
         After so many rounds nodes decide, whether they agree or not.
     patience : int, optional
-        Asynchronous: how many deliveries a message can be held back for; by default 50 n^3, about 25 rounds.
+        Asynchronous: how many deliveries a message can be held back for, after which the oldest goes first; by default
+        50 n^3, about 25 rounds.
     keep_history : bool, optional
         Whether to keep the vectors of each round; by default for d <= 3.
 
@@ -153,7 +154,9 @@ def agree(
     Cost: in each round about 2 n^3 messages, and up to n steps of the protocol; nodes that have received the same
     vectors share one. At the end, `centroid_ball`, exponential in t at worst, and the conditions of `validity`.
 
-    Condition: that of the protocol.
+    Condition: that of the protocol; and enough ``max_rounds``, which nobody checks: about log(sqrt(d) D / epsilon) /
+    log(1 / c), where D is the spread of the inputs, those of Byzantine nodes included, and c what is left of it after a
+    round (`Protocol.contraction`). With c = 1 - 1 / (2d), as in safe areas, these are 2d log(sqrt(d) D / epsilon).
 
     Source: Cambus, Melnyk, *Centroid approximation with multidimensional approximate agreement protocols*.
 
@@ -171,6 +174,7 @@ def agree(
     """
     name = "agree"
     rows, made, setting, ids, limits = prepared(name, X, protocol, t, epsilon, byzantine, synchronous, max_rounds)
+    _check_made(name, "adversary", adversary, Adversary)
     enemy = make("adversary", ADVERSARIES, adversary, {}) if isinstance(adversary, str) else adversary
     seed = as_count(name, "seed", seed)
     world = World(setting, made, rows, ids, np.random.default_rng(seed))
@@ -207,6 +211,9 @@ def prepared(
     max_rounds: int,
 ) -> tuple[list[Floats], Protocol, Setting, tuple[int, ...], Limits]:
     """What a run needs, checked: inputs, protocol, what all nodes know, who is Byzantine, what nodes accept."""
+    _check_made(name, "protocol", protocol, Protocol)
+    if not isinstance(synchronous, (bool, np.bool_)):
+        raise TypeError(f"{name}: synchronous must be True or False, not {synchronous!r}")
     rows = _rows(name, X)
     n, d = len(rows), len(rows[0])
     made = make("protocol", PROTOCOLS, protocol, {}) if isinstance(protocol, str) else protocol
@@ -217,9 +224,10 @@ def prepared(
     for i in range(n):
         if i not in ids and not np.isfinite(rows[i]).all():
             raise ConstraintError(f"{name}: node {i} is honest, but its vector has NaN or infinity")
-    limits = Limits(n, d, as_count(name, "max_rounds", max_rounds))
-    check_least(name, "max_rounds", limits.rounds, 1)
-    return rows, made, Setting(n, t, d, epsilon, synchronous), ids, limits
+    max_rounds = as_count(name, "max_rounds", max_rounds)
+    check_least(name, "max_rounds", max_rounds, 1)
+    limits = Limits(n, d, max_rounds)
+    return rows, made, Setting(n, t, d, epsilon, bool(synchronous)), ids, limits
 
 
 def measured(rows: list[Floats], first: dict[int, Floats], **run: Any) -> Trace:
@@ -243,19 +251,31 @@ def measured(rows: list[Floats], first: dict[int, Floats], **run: Any) -> Trace:
     )
 
 
+def _check_made(name: str, kind: str, given: object, wanted: type) -> None:
+    if not isinstance(given, (str, wanted)):
+        shown = repr(given)
+        shown = shown if len(shown) <= 60 else f"a {type(given).__name__}"
+        raise TypeError(f"{name}: {kind} must be a name or an object of {wanted.__name__}, not {shown}")
+
+
 def _rows(name: str, X: Any) -> list[Floats]:
     updates = read(X)
-    rows = [np.asarray(row[0]) for row in updates.rows]
+    rows = [np.array(row[0]) for row in updates.rows]  # copies: the trace keeps them
+    for row in rows:
+        row.flags.writeable = False
     if len(updates.rows[0]) != 1 or rows[0].ndim != 1 or updates.names[0] not in ("float32", "float64"):
         raise ValueError(f"{name} needs one vector of float32 or float64 for each node")
     return rows
 
 
 def _ids(name: str, n: int, byzantine: int | Iterable[int]) -> tuple[int, ...]:
-    if isinstance(byzantine, Iterable):
+    if isinstance(byzantine, Iterable) and not (isinstance(byzantine, np.ndarray) and byzantine.ndim == 0):
         ids = tuple(sorted({as_count(name, "byzantine", i) for i in byzantine}))
     else:
-        ids = tuple(range(max(0, n - as_count(name, "byzantine", byzantine)), n))
+        count = as_count(name, "byzantine", byzantine)
+        if count > n:
+            raise ConstraintError(f"{name}: byzantine = {count}, but there are {n} nodes")
+        ids = tuple(range(n - count, n))
     if ids and ids[-1] >= n:
         raise ConstraintError(f"{name}: byzantine has {ids[-1]}, but the nodes are 0 to {n - 1}")
     if len(ids) == n:

@@ -67,12 +67,16 @@ class Adversary:
     follows: ClassVar[bool] = False
 
     def vector(self, world: World, node: int, round: int) -> Floats | None:
-        """What this Byzantine node broadcasts in this round; None for nothing. Of any shape and dtype."""
+        """What this Byzantine node broadcasts in this round; None for nothing.
+
+        Of any shape and dtype: what is no vector of floats cannot be sent, and that of another dimension, or one that
+        is not finite, counts as not sent.
+        """
         found: Floats = world.nodes[node].vector.values
         return found
 
     def send(self, world: World, sender: int, receiver: int, message: Message) -> Sequence[Message]:
-        """What is sent on this link when a Byzantine node has this to say to all."""
+        """What is sent on this link when a Byzantine node has this to say to all: any messages, or none."""
         return (message,)
 
     def urgency(self, world: World, sender: int, receiver: int, message: Message) -> int:

@@ -10,7 +10,7 @@ A node that has the content from its origin echoes it to all. After ceil((n + t 
 share an honest node, or after t + 1 readies, of which one is honest, it is ready, and says so to all. After 2t + 1
 readies, of which t + 1 are honest and so make everybody ready, it delivers. A ready names a content by its hash: of
 those that are honest the first has seen a quorum of echoes, so that more than t honest nodes have echoed the content
-itself to everybody.
+itself to everybody. So a node need not keep those of its first t echoes: it will have another one of any that matters.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Broadcast:
     Notes
     -----
     Cost: a handful of operations for each message, and the hash of each content once. Memory: until the delivery, a
-    reference to each content that was echoed, at most one for each sender; then to the one delivered.
+    reference to each content that t + 1 nodes have echoed or are ready for, and so an honest one: at most n // (t + 1),
+    and at most one where the origin is honest; then to the one delivered. Of other contents, the hash.
 
     References
     ----------
@@ -87,11 +88,12 @@ class Broadcast:
             return [Echo(self.origin, self.round, message.content)]
         if isinstance(message, Echo):
             key = message.content.key
-            self._contents.setdefault(key, message.content)
         else:
             assert isinstance(message, Ready)
             key = message.key
         count = self._counts[kind, key] = self._counts.get((kind, key), 0) + 1
+        if isinstance(message, Echo) and max(count, self._counts.get((Ready, key), 0)) > self.t:
+            self._contents.setdefault(key, message.content)
         answer: list[Message] = []
         if not self._ready and count >= ((self.n + self.t + 2) // 2 if kind is Echo else self.t + 1):
             self._ready = True

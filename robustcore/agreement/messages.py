@@ -24,12 +24,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robustcore._constraints import ConstraintError, as_count, check_least
+
 GOING, WILLING, LAST = 0, 1, 2  # whether the vectors that follow depend on others, may end soon, or are this one
 
 VERSION = 1
 _HEADER = struct.Struct("<BBHI")
 _CONTENT = struct.Struct("<BBI")
 _KEY = 32
+_OBJECT = 512  # bytes that a small object and references to it take, or less
+_ENDINGS = (GOING, WILLING, LAST)
 _DTYPES: dict[int, np.dtype[Any]] = {4: np.dtype("<f4"), 8: np.dtype("<f8")}
 
 
@@ -55,7 +59,7 @@ class Vector:
             raise ValueError(
                 f"a vector has shape (d,) and dtype float32 or float64, not {values.shape}, {values.dtype}"
             )
-        if values.flags.writeable:
+        if not _is_frozen(values):
             values = values.copy()
             values.flags.writeable = False
         self.values = values
@@ -71,6 +75,15 @@ class Vector:
     def is_finite(self) -> bool:
         """Whether all numbers are finite."""
         return bool(np.isfinite(self.values).all())
+
+
+def _is_frozen(values: Any) -> bool:
+    """Whether neither an array nor what it is a view of can be written to."""
+    while isinstance(values, np.ndarray):
+        if values.flags.writeable:
+            return False
+        values = values.base
+    return values is None or isinstance(values, bytes)
 
 
 def _wire(values: NDArray[Any]) -> NDArray[Any]:
@@ -177,6 +190,22 @@ class Report:
 Message = Init | Echo | Ready | Report
 
 
+def is_message(found: object) -> bool:
+    """Whether this is a message, with fields of the right types; what they say may still be nonsense."""
+    if not isinstance(found, Message) or not isinstance(found.round, int):
+        return False
+    if isinstance(found, Report):
+        return isinstance(found.received, int) and found.received >= 0 and isinstance(found.n, int)
+    if not isinstance(found, Init) and not isinstance(found.origin, int):
+        return False
+    if isinstance(found, Ready):
+        return isinstance(found.key, bytes) and len(found.key) == _KEY
+    content = found.content
+    if not isinstance(content, Content) or not isinstance(content.vector, Vector):
+        return False
+    return isinstance(content.ending, int) and content.ending in _ENDINGS
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a node accepts; everything else is no message.
@@ -184,21 +213,48 @@ class Limits:
     Attributes
     ----------
     n : int
-        Nodes.
+        Nodes, at most 2^16 - 1.
     d : int
-        Dimensions of a vector.
+        Dimensions of a vector, at most 2^32 - 1.
     rounds : int
         The last round of which messages are kept: what bounds the memory that Byzantine nodes can claim. After it,
-        nodes decide, whether they agree or not.
+        nodes decide, whether they agree or not. At most 2^32 - 2.
 
-    Notes
-    -----
-    For each origin and round a node keeps at most one vector from each sender, until one is delivered.
+    Raises
+    ------
+    ConstraintError
+        When they are out of range.
+
+    Examples
+    --------
+    >>> from robustcore.agreement import Limits
+    >>> limits = Limits(n=16, d=1000)
+    >>> limits.bytes, round(limits.memory / 2**30, 1), round(Limits(n=16, d=1000, rounds=100).memory / 2**20)
+    (8014, 5.0, 51)
     """
 
     n: int
     d: int
     rounds: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name, least, bits in (("n", 1, 16), ("d", 0, 32), ("rounds", 1, 32)):
+            count = as_count("Limits", name, getattr(self, name))
+            check_least("Limits", name, count, least)
+            most = 2**bits - 1 - (name == "rounds")  # messages of one round more are accepted
+            if count > most:
+                raise ConstraintError(f"Limits needs {name} <= {most}; here {name} = {count}")
+
+    @property
+    def memory(self) -> int:
+        """In bytes and about: what an asynchronous node may have to keep, whatever t < n / 3 Byzantine nodes send.
+
+        Others may be any number of rounds ahead of a node, which cannot drop what they broadcast. For each round and
+        each honest origin it keeps one vector at most, and for each of t Byzantine ones n // (t + 1), as honest nodes
+        have to echo what is kept: less than 2n in all; and from each sender two hashes for each origin. Byzantine nodes
+        have to send as much. A synchronous node keeps those of a single round.
+        """
+        return (self.rounds + 1) * self.n * (2 * (8 * self.d + _OBJECT) + 2 * self.n * _OBJECT)
 
     @property
     def bytes(self) -> int:

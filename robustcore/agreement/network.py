@@ -4,7 +4,8 @@
   has been delivered by all of them. Byzantine nodes see what honest ones send before they send themselves, and their
   messages come first.
 - Asynchronous: one message at a time is delivered. The adversary says how urgent each is (`Adversary.urgency`); the
-  next is drawn among the most urgent ones. No message waits for more than ``patience`` deliveries.
+  next is drawn among the most urgent ones. Once a message has waited for ``patience`` deliveries, the oldest goes
+  first: so none waits for more than these, and those of the messages that were on their way when it was sent.
 
 Vectors are shared by reference; the bytes counted are those that would be on the wire.
 """
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robustcore.agreement.messages import Content, Init, Limits, Message, Vector
+from robustcore.agreement.messages import Content, Init, Limits, Message, Vector, is_message
 from robustcore.agreement.node import Memo, Node
 from robustcore.agreement.protocols import Protocol, Setting
 
@@ -80,9 +81,13 @@ class Puppet(Node):
     def _announce(self) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # what it computes need not be a vector
             values = self.adversary.vector(self.world, self.id, self.round)
-        if values is not None:
+        if values is None:
+            return
+        try:
             vector = self.vector if values is self.vector.values else Vector(values)
-            self._send(Init(self.round, Content(vector, self._ending)))
+        except (ValueError, TypeError):  # nothing that could be on a wire
+            return
+        self._send(Init(self.round, Content(vector, self._ending)))
 
     def _finish(self, received: dict[int, Content]) -> None:
         super()._finish(received)
@@ -129,14 +134,21 @@ class Run:
         if sender not in self.world.byzantine:
             found = [(receiver, message) for receiver in others]
         else:
-            send = self.adversary.send
-            found = [(i, one) for i in others for one in send(self.world, sender, i, message)]
+            found = [(i, one) for i in others for one in self._lies(sender, i, message)]
         self.messages += len(found)
         if sender not in self.world.byzantine:
             self.bytes += message.size * len(found)
         else:
             self.bytes += sum(one.size for _, one in found)
         return found
+
+    def _lies(self, sender: int, receiver: int, message: Message) -> list[Message]:
+        """What a Byzantine node sends in place of a message."""
+        said: Any = self.adversary.send(self.world, sender, receiver, message)
+        sent: list[Any] = list(said) if isinstance(said, Iterable) else [None]
+        if not all(map(is_message, sent)):
+            raise TypeError(f"{type(self.adversary).__name__}.send must return a sequence of messages, not {said!r}")
+        return sent
 
     def _synchronous(self) -> None:
         nodes = self.world.nodes

@@ -19,6 +19,7 @@ from robustcore.agreement.messages import (
     Message,
     Report,
     Vector,
+    is_message,
 )
 from robustcore.agreement.protocols import Protocol, Setting
 
@@ -47,7 +48,10 @@ class Node:
 
     A vector that is not finite, or of another dimension or dtype, counts as not sent. A node whose broadcast of an
     earlier round has not been delivered is not heard in later ones: else it could be known by its last vector here, and
-    by a later one there.
+    by a later one there. Broadcasts after that of its last vector are nobody's concern, and are dropped.
+
+    Asynchronous: broadcasts of earlier rounds that have not been delivered are kept, as others may still need the node
+    to relay them; and so are those of rounds to come, as others may be far ahead (`Limits.memory`).
 
     Parameters
     ----------
@@ -113,7 +117,7 @@ class Node:
         self.decided: int | None = None
         self._memo = memo
         self._broadcasts: dict[int, dict[int, Broadcast | None]] = {}  # by round and origin; None once delivered
-        self._early: dict[tuple[int, int], Content] = {}  # delivered before those of earlier rounds
+        self._early: dict[int, dict[int, Content]] = {}  # delivered before those of earlier rounds
         self._heard = [0] * setting.n  # up to which round each origin has been delivered
         self._last: dict[int, tuple[int, Content]] = {}
         self._vectors: dict[int, dict[int, Content]] = {}
@@ -131,7 +135,8 @@ class Node:
 
     def receive(self, sender: int, message: Message) -> list[Message]:
         """Take in a message from another node, which the link has authenticated; the messages to all other nodes."""
-        self._take(sender, message)
+        if 0 <= sender < self.setting.n and is_message(message):
+            self._take(sender, message)
         return self._flush()
 
     def end_of_round(self) -> list[Message]:
@@ -156,8 +161,6 @@ class Node:
         return out
 
     def _take(self, sender: int, message: Message) -> None:
-        if not isinstance(message, Message):
-            return
         synchronous, at = self.setting.synchronous, message.round
         if (at != self.round) if synchronous else not 1 <= at <= self.limits.rounds + 1:
             return
@@ -169,7 +172,7 @@ class Node:
         if isinstance(message, (Init, Echo)) and not self._is_usable(message.content):
             return
         origin = sender if isinstance(message, Init) else message.origin
-        if not 0 <= origin < self.setting.n:
+        if not 0 <= origin < self.setting.n or (origin in self._last and at > self._last[origin][0]):
             return
         broadcasts = self._broadcasts.setdefault(at, {})
         if origin not in broadcasts:
@@ -181,7 +184,7 @@ class Node:
             self._send(answer)
         if broadcast.delivered is not None:
             broadcasts[origin] = None
-            self._early[origin, at] = broadcast.delivered
+            self._early.setdefault(origin, {})[at] = broadcast.delivered
             self._hear(origin)
             if not synchronous:
                 self._advance()
@@ -194,7 +197,7 @@ class Node:
         """What has been delivered of an origin, in the order of its rounds."""
         while origin not in self._last:
             at = self._heard[origin] + 1
-            content = self._early.pop((origin, at), None)
+            content = self._early.get(origin, {}).pop(at, None)
             if content is None:
                 return
             self._heard[origin] = at
@@ -204,6 +207,10 @@ class Node:
                 self._vectors.setdefault(at, {})[origin] = content
             if content.ending == LAST:
                 self._last[origin] = (at, content)
+                self._early.pop(origin, None)
+                for later in self._broadcasts:
+                    if later > at:
+                        self._broadcasts[later].pop(origin, None)
 
     def _received(self, at: int) -> dict[int, Content]:
         """The contents of this round, by node; the last one of those that have ended before."""
@@ -254,7 +261,7 @@ class Node:
 
     def _computed(self, vectors: list[Vector]) -> tuple[Vector, int]:
         """The new vector, and how many rounds are needed from this one on."""
-        key = (self.round <= self.protocol.opening, *(vector.digest for vector in vectors))
+        key = (self.round, *(vector.digest for vector in vectors))
         memo = {} if self._memo is None else self._memo
         if key not in memo:
             received, protocol, setting = [vector.values for vector in vectors], self.protocol, self.setting

@@ -45,10 +45,10 @@ def inputs(rng, n, d):
 def test_what_is_claimed_holds(name, synchronous):
     n, t = SIZES[name][not synchronous]
     for seed, enemy in enumerate(ENEMIES):
-        rng = np.random.default_rng([seed, synchronous])
-        d = 1 + seed % 2
-        patience = [None, 40, 2000][seed % 3]
-        byzantine = rng.permutation(n)[: t if seed % 4 else t - 1]
+        rng = np.random.default_rng([seed, synchronous, list(PROTOCOLS).index(name)])  # all combinations, with time
+        d = int(rng.integers(1, 3))
+        patience = [None, 40, 2000][rng.integers(3)]
+        byzantine = rng.permutation(n)[: t if rng.integers(4) else t - 1]
         trace = rc.agree(
             inputs(rng, n, d),
             name,

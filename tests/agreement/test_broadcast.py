@@ -36,10 +36,10 @@ class Net:
 
 
 @st.composite
-def nets(draw, excess=0):
+def nets(draw):
     n = draw(st.integers(4, 7))
     t = (n - 1) // 3
-    byzantine = set(draw(st.permutations(range(n)))[: draw(st.integers(0, t)) if not excess else t + excess])
+    byzantine = set(draw(st.permutations(range(n)))[: draw(st.integers(0, t))])
     return Net(n, byzantine, draw(st.integers(0, n - 1)))
 
 
@@ -132,4 +132,22 @@ def test_forged_and_repeated_messages_do_not_count():
     for content in CONTENTS * 10:
         assert seen.receive(3, Echo(0, 1, content)) == []
         assert seen.receive(3, Ready(0, 1, content.key)) == []
-    assert len(seen._contents) == 1  # one for each sender
+    assert not seen._contents  # nobody else has had any of them
+
+
+@pytest.mark.parametrize("n", [4, 7, 10])
+def test_what_only_liars_echo_is_not_kept(n):
+    t = (n - 1) // 3
+    seen, content = Broadcast(n, t, 0, 1), CONTENTS[0]
+    for sender in range(t):
+        seen.receive(sender, Echo(0, 1, CONTENTS[1 + sender % 2]))
+    assert not seen._contents
+    for sender in range(n - t, n):  # late: the content comes with the echo t + 1
+        seen.receive(sender, Ready(0, 1, content.key))
+    for sender in range(t, 2 * t + 1):
+        assert not seen._contents
+        seen.receive(sender, Echo(0, 1, content))
+    assert list(seen._contents) == [content.key]
+    for sender in range(t + 1):
+        seen.receive(sender, Ready(0, 1, content.key))
+    assert seen.delivered is not None and seen.delivered.key == content.key

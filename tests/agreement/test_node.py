@@ -9,6 +9,7 @@ import robustcore as rc
 from robustcore.agreement import PROTOCOLS, Limits, Node, Setting, Vector, decode
 from robustcore.agreement.messages import LAST, WILLING, Content, Echo, Init, Ready, Report
 from robustcore.agreement.network import Run
+from robustcore.agreement.protocols import Box
 
 
 def content(*values, ending=0, dtype=float):
@@ -65,14 +66,21 @@ def test_floods_are_not_kept(synchronous):
     assert set(kept) <= ({1} if synchronous else set(range(1, 7)))
     assert all(set(by_origin) <= {0, 1, 2, 3} for by_origin in kept.values())
     stored = sum(len(b._contents) for by_origin in kept.values() for b in by_origin.values() if b is not None)
-    assert stored <= 2 * 4 * len(kept)  # one for each sender (here the node itself as well) and origin
+    assert stored <= len(kept) + 1  # what the node has echoed as well: of the liar in each round, and its own
 
 
 def test_what_is_no_message_is_ignored():
     one = node()
     one.start()
-    for garbage in (None, 7, b"", "Init", object(), [Init(1, content(1.0))]):
+    what = content(1.0)
+    odd = [Init("x", what), Init(1, None), Init(1, Content(None)), Init(1, Content(what.vector, 3)), Init(1.0, what)]
+    odd += [Echo("0", 1, what), Echo(0, 1, 7), Ready(1, 1, [1]), Ready(None, 1, what.key), Ready(1, 1, b"short")]
+    odd += [Report(1, "1", 4), Report(1, -1, 4)]
+    for garbage in (None, 7, b"", "Init", object(), [Init(1, what)], *odd):
         assert one.receive(1, garbage) == []
+    for sender in (-1, 4):  # nobody is called so
+        assert one.receive(sender, Init(1, what)) == one.receive(sender, Echo(1, 1, what)) == []
+    assert not one._broadcasts[1].get(1)
 
 
 small = st.integers(0, 5)
@@ -91,7 +99,10 @@ def test_one_liar_alone_decides_nothing(synchronous, received):
     one.start()
     for sender, message in received:
         one.receive(sender, message)
-    assert one.output is None and one.round == 1 and one.vector.values == 0
+    assert one.output is None and one.round == 1 and one.vector.values == 0 and not one.first
+    if synchronous:
+        one.end_of_round()
+        assert one.output is None and one.round == 2 and one.vector.values == 0
 
 
 def test_reports_have_to_come_true():
@@ -155,6 +166,42 @@ def test_asynchronous_rounds_may_arrive_in_any_order():
     assert 3 not in one._received(2)
     deliver(one, 3, content(3.0), 1)
     assert one._received(1)[3].vector.values == 3.0 and one._received(2)[3].vector.values == 8.0
+
+
+@pytest.mark.parametrize("first", [1, 2, 9])
+def test_after_its_last_vector_nothing_of_an_origin_is_kept(first):
+    """Its last vector is that of round 2; those of later rounds come before it, after it, or while it is on its way."""
+    one = node(synchronous=False)
+    one.start()
+    for at in range(first, 10):
+        deliver(one, 3, content(float(at), ending=LAST if at == 2 else 0), at)
+    for at in range(1, first):
+        deliver(one, 3, content(float(at), ending=LAST if at == 2 else 0), at)
+    one.receive(3, Init(11, content(1.0)))
+    assert one._last[3][0] == 2 and not any(one._early.values())
+    assert not any(by_origin.get(3) for by_origin in one._broadcasts.values())
+    assert not any(3 in by_origin for at, by_origin in one._broadcasts.items() if at > 2)
+    assert [at for at, by_origin in one._vectors.items() if 3 in by_origin] == [1, 2]
+
+
+def test_steps_may_depend_on_the_round():
+    """Nodes that share what they compute do not take that of one round for that of another."""
+
+    class Counting(Box):
+        def step(self, received, round, setting):
+            return np.full(1, float(round))
+
+    memo = {}
+    setting = Setting(4, 1, 1, 1e-9)
+    nodes = [Node(i, setting, np.zeros(1), Counting(), limits=Limits(4, 1, 3), memo=memo) for i in range(2)]
+    for one in nodes:
+        one.start()
+    for at in (1, 2):
+        for one in nodes:
+            for origin in range(4):
+                deliver(one, origin, content(9.0 * origin), at)
+            one.end_of_round()
+            assert one.vector.values == at
 
 
 @pytest.mark.parametrize("synchronous", [True, False])
