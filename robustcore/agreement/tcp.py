@@ -546,7 +546,12 @@ def agree_over_tcp(
     >>> trace.outputs[2], trace.rounds, trace.agreed
     (array([3.5]), 2, True)
     """
-    name, programs = "agree_over_tcp", dict(byzantine or {})
+    name = "agree_over_tcp"
+    if not isinstance(byzantine, Mapping | None) or any(isinstance(p, str) for p in (byzantine or {}).values()):
+        raise TypeError(f"{name}: byzantine is a dict from nodes to the programs that they run (lists of words)")
+    if not isinstance(timeouts, Timeouts):
+        raise TypeError(f"{name}: timeouts must be Timeouts(...), not {timeouts!r}")
+    programs = dict(byzantine or {})
     rows, made, setting, _, limits = prepared(name, X, protocol, t, epsilon, programs, synchronous, max_rounds)
     if PROTOCOLS.get(made.name) is not type(made):
         raise ValueError(f"{name} knows the protocols of PROTOCOLS only, not {made!r}")

@@ -370,3 +370,17 @@ def test_bad_input(changed, error, text):
 def test_timeouts_are_positive(wrong):
     with pytest.raises(ValueError, match=r"Timeouts: \w+ must be"):
         Timeouts(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"byzantine": {6}}, "byzantine is a dict"),
+        ({"byzantine": 1}, "byzantine is a dict"),
+        ({"byzantine": {3: "true"}}, "byzantine is a dict"),
+        ({"timeouts": 2.0}, "timeouts must be Timeouts"),
+    ],
+)
+def test_arguments_that_make_no_sense(wrong, words):
+    with pytest.raises(TypeError, match=words):
+        agree_over_tcp(np.eye(4), t=1, epsilon=1.0, **wrong)
