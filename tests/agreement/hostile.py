@@ -75,8 +75,10 @@ async def main():
         addresses = json.loads(await pipe.readuntil())
         for other, address in enumerate(addresses[:own]):
             running.append(asyncio.create_task(link(*await asyncio.open_connection(*address), other)))
-        await asyncio.sleep(1000)
+        await pipe.read()  # until whoever has started this is gone
         server.close()
+    for task in running:
+        task.cancel()
 
 
 if __name__ == "__main__":
