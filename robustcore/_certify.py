@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from robustcore import _core
 from robustcore._budget import Budget, as_budget
-from robustcore._constraints import MAJORITY, ConstraintError, as_count, check_dropped, check_f
+from robustcore._constraints import MAJORITY, as_count, check_dropped, check_f
 from robustcore._geometry import LONGEST, MOST_STRETCHED, Floats, Geometry, Progress
 from robustcore._hull import SMALLEST, SPACING, columns, numbers
 from robustcore._result import Aggregation, Bound, Certificate, Worst
@@ -22,7 +22,7 @@ from robustcore._updates import OnMalformed, Updates, read
 from robustcore._view import View, view
 from robustcore.rules import bound_of, known_bounds
 from robustcore.rules.ball import enclose
-from robustcore.rules.minmax import ASIDE, FARTHEST, ROUNDING
+from robustcore.rules.minmax import ASIDE, FARTHEST, ROUNDING, check_searchable
 
 SEARCHES = 4  # that share a budget
 NOBODY = np.empty(0, np.int64)
@@ -104,8 +104,7 @@ def certify(
     name, updates = "certify", read(X, malformed)
     f = as_count(name, "f", f)
     check_f(name, MAJORITY, updates.n, f)
-    if updates.n > _core.MOST_POINTS:
-        raise ConstraintError(f"{name} needs n <= {_core.MOST_POINTS} to search among subsets; here n = {updates.n}")
+    check_searchable(name, updates.n)
     search = _Search(as_budget(name, budget), progress)
     clients, whole, rounding = _with_output(updates, y, progress)
     left = check_dropped(name, clients.total, f, clients.dropped)
@@ -223,8 +222,8 @@ class _Points:
         self.distances = whole.vectors(whole.distances)  # y comes last
         self.center, self.reach = clients.reach(self.n - f)
         self.seen: View = view(whole, self.center, self.reach, exact=True)
-        zeros = self.distances[:-1, :-1] == 0.0
-        self.equal = zeros[self.center] if self.reach == 0.0 else zeros[self.center] & False
+        self.equal = (self.distances[self.center, :-1] == 0.0) & (self.reach == 0.0)
+        self.agreeing = np.flatnonzero(self.equal)[: self.n - self.f]
         self.are_equal = bool(self.equal.all())
         self.is_apart = self.reach == 0.0 and self.distances[self.center, -1] > 0.0  # y from n - f equal vectors
 
@@ -246,7 +245,7 @@ class _Points:
         return stretch, factor
 
     def infinite(self) -> _Found:
-        return _Found(np.flatnonzero(self.equal)[: self.n - self.f], math.inf, math.inf)
+        return _Found(self.agreeing, math.inf, math.inf)
 
     def kappa(self, search: _Search) -> _Found:
         if self.is_apart:
@@ -258,9 +257,8 @@ class _Points:
         return _settled(search.worst("kappa", points, self.f, y, exponents), ROUNDING)
 
     def centroid_ratio(self, search: _Search) -> _Found:
-        everybody = np.arange(self.n - self.f)
         if self.are_equal:
-            return self.infinite() if self.is_apart else _Found(everybody, 0.0, 0.0)
+            return self.infinite() if self.is_apart else _Found(self.agreeing, 0.0, 0.0)
         stretch, factor = self.output_within(MOST_STRETCHED * float(self.seen.distant[:-1].max()))
         points, y, scale = self.coordinates(stretch=stretch)
         far = search.worst("centroid", points, self.f, y).times(factor)
@@ -277,8 +275,8 @@ class _Points:
         if self.reach == 0.0:  # y is in all balls; and on the sphere of any other subset but this one
             others = np.flatnonzero(~self.equal)
             if not len(others) or self.f == 0:
-                return _Found(np.flatnonzero(self.equal)[: self.n - self.f], 0.0, 0.0)
-            subset = np.append(np.flatnonzero(self.equal)[: self.n - self.f - 1], others[0])
+                return _Found(self.agreeing, 0.0, 0.0)
+            subset = np.append(self.agreeing[:-1], others[0])
             return _Found(np.sort(subset), 1.0, 1.0)
         near = np.flatnonzero(self.distances[self.center, :-1] <= FARTHEST * self.reach)
         stretch, factor = self.output_within(MOST_STRETCHED)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from robustcore import theory
 from robustcore._constraints import MAJORITY, as_count, check_f, check_least
+from robustcore._extras import extra
 from robustcore._result import Bound
 from robustcore.rules import RULES, known_bounds
 from robustcore.theory.centroid import METHODS
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INK, SOFT, UPPER, LOWER, OURS = "#222222", "#777777", "#0b5394", "#b45309", "#3d7a2e"
+NEED = "robustcore bounds needs extras"
 LEGEND = (
     "kappa*: squared distance from the mean of the honest, over their variance. MEB factor: distance from the "
     "center of the smallest ball around them, in its radii. Centroid ratio: distance from their mean, in radii of the "
@@ -50,7 +50,7 @@ def print_tables(n: int, f: int, d: int, console: Console) -> None:
     n, f, d = (as_count("bounds", name, value) for name, value in (("n", n), ("f", f), ("d", d)))
     check_f("bounds", MAJORITY, n, f)
     check_least("bounds", "d", d, 1)
-    with _extras("cli"):
+    with extra("cli", NEED):
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
@@ -135,7 +135,7 @@ def plot(n: int, f: int, path: str | Path) -> None:
     """
     n, f = as_count("bounds", "n", n), as_count("bounds", "f", f)
     check_f("bounds", MAJORITY, n, f)
-    with _extras("plot"):
+    with extra("plot", NEED):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     figure = Figure(figsize=(13, 5.4), layout="constrained")
@@ -228,11 +228,3 @@ def _say(axes: Axes, text: str, x: float, y: float, color: str, *, right: bool =
         color=color,
         fontsize=12,
     )
-
-
-@contextmanager
-def _extras(extra: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ImportError(f'robustcore bounds needs extras: pip install "robustcore[{extra}]"') from error

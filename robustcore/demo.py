@@ -9,7 +9,6 @@ so that only attack and rule differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robustcore._extras import extra
 from robustcore._geometry import Progress
 from robustcore.attacks import ATTACKS, make_attack
 from robustcore.rules import RULES, make_rule
@@ -197,7 +197,7 @@ def _train(
 
 def _digits() -> tuple[Floats, Ints]:
     """1797 images of 64 pixels from 0 to 1, and the digits they show."""
-    with _extras():
+    with extra("demo", "robustcore demo needs extras"):
         from sklearn.datasets import load_digits
     images, labels = load_digits(return_X_y=True)
     return np.asarray(images / 16, np.float32), np.asarray(labels, np.int64)
@@ -286,7 +286,7 @@ def print_table(result: DemoResult, console: Console) -> None:
     ImportError
         When rich is not installed.
     """
-    with _extras():
+    with extra("demo", "robustcore demo needs extras"):
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
     console.print(f"[bold]{_title(result)}[/bold]")
@@ -325,7 +325,7 @@ def plot(result: DemoResult, path: str | Path = "demo.png") -> None:
     ImportError
         When matplotlib is not installed.
     """
-    with _extras():
+    with extra("demo", "robustcore demo needs extras"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -368,11 +368,3 @@ def _width(rule: str) -> int:
 def _unharmed(result: DemoResult, rule: str) -> float:
     """The final accuracy without an attack, where that was asked for."""
     return result.accuracies["none"][rule][-1] if "none" in result.accuracies else 0.0
-
-
-@contextmanager
-def _extras() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ImportError('robustcore demo needs extras: pip install "robustcore[demo]"') from error

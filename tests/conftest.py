@@ -1,6 +1,7 @@
 """What all tests share: `import twins` and `bits`, every instruction set, and scripts in a fresh process."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -53,3 +54,24 @@ def run_script(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def ctrl_c():
+    """Interrupt a script that prints "started" before long work, and "interrupted" after KeyboardInterrupt."""
+
+    def interrupt(script, patience, says="interrupted\n", **environment):
+        # A shell may have told us to ignore the signal.
+        script = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + script
+        command, environment = [sys.executable, "-c", script], os.environ | environment
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+            try:
+                assert process.stdout.readline() == "started\n"
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(timeout=patience)
+                process.send_signal(signal.SIGINT)
+                assert process.communicate(timeout=5)[0] == says
+            finally:
+                process.kill()
+
+    return interrupt

@@ -1,9 +1,6 @@
 """Certificates: against all subsets, what no motion changes, what theory promises, and hostile input."""
 
 import os
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -395,11 +392,9 @@ def test_what_progress_raises_ends_the_searches(error):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_ends_the_searches():
+def test_ctrl_c_ends_the_searches(ctrl_c):
     script = f"""
-import signal
 import numpy as np, robustcore as rc
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have told us to ignore it
 X = np.random.default_rng(0).normal(size={LONG[0]})
 print("started", flush=True)
 try:
@@ -408,12 +403,4 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline() == "started\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(timeout=0.5)
-            process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=5)[0] == "interrupted\n"
-        finally:
-            process.kill()
+    ctrl_c(script, 0.5)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import combinations
 from math import comb, isfinite, sqrt
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustcore import validity
+from robustcore._extras import extra
 from robustcore.agreement._trace import Trace
 from robustcore.agreement.table import Row
 
@@ -104,7 +103,7 @@ def plot_table(rows: list[Row], path: str | Path) -> None:
 
 
 def _figure(size: tuple[float, float]) -> Figure:
-    with _extra():
+    with extra("plot", "pictures need the extra plot"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     figure = Figure(figsize=size)
@@ -346,11 +345,3 @@ def _say(axes: Axes, text: str, x: float, y: float, color: str, *, right: bool =
     offset = (0, 7 if above else -7)
     where, side = ("right" if right else "left"), ("bottom" if above else "top")
     axes.annotate(text, (x, y), offset, textcoords="offset points", ha=where, va=side, color=color, fontsize=12)
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ImportError('pictures need the extra plot: pip install "robustcore[plot]"') from error

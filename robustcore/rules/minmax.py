@@ -25,6 +25,12 @@ ASIDE = 1e-7
 ROUNDING = 1e-9  # of c*, in radii
 
 
+def check_searchable(name: str, n: int) -> None:
+    """Raise ConstraintError where there are more points than the search among their balls has bits for."""
+    if n > _core.MOST_POINTS:
+        raise ConstraintError(f"{name} needs n <= {_core.MOST_POINTS} to search among subsets; here n = {n}")
+
+
 @dataclass(frozen=True, repr=False)
 class MinMaxMEB(SearchRule):
     """The optimal rule for validity in enclosing balls: as few radii as possible from every candidate's center.
@@ -86,8 +92,7 @@ class MinMaxMEB(SearchRule):
 
     def _check(self, n: int) -> None:
         super()._check(n)
-        if n > _core.MOST_POINTS:
-            raise ConstraintError(f"{self.name} needs n <= {_core.MOST_POINTS} to search among subsets; here n = {n}")
+        check_searchable(self.name, n)
 
     def _meb_factor(self, n: int, d: int) -> float | None:
         if n > (d + 1) * self.f:  # Lemma 5.1

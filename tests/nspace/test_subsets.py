@@ -1,9 +1,6 @@
 """The walk over all k-subsets: its order, its winner, its budget, and who may stop it."""
 
 import os
-import signal
-import subprocess
-import sys
 from math import comb
 
 import numpy as np
@@ -106,11 +103,9 @@ def test_what_progress_raises_ends_a_walk(error, threads):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c_ends_a_walk(threads):
+def test_ctrl_c_ends_a_walk(ctrl_c, threads):
     script = f"""
-import signal
 from robustcore import _core
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have told us to ignore it
 print("started", flush=True)
 try:
     _core.walk_subsets({LONG[0]}, {LONG[1]}, None, threads={threads})
@@ -118,15 +113,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline() == "started\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(timeout=0.1)
-            process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=5)[0] == "interrupted\n"
-        finally:
-            process.kill()
+    ctrl_c(script, 0.1)
 
 
 def test_what_makes_no_sense_is_refused():

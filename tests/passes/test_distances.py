@@ -3,8 +3,6 @@
 import itertools
 import os
 import platform
-import signal
-import subprocess
 import sys
 from fractions import Fraction
 
@@ -483,10 +481,9 @@ def test_what_progress_raises_is_passed_on(error, threads):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c_stops_long_work(threads):
+def test_ctrl_c_stops_long_work(ctrl_c, threads):
     script = f"""
-import signal, numpy as np, robustcore as rc
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have told us to ignore it
+import numpy as np, robustcore as rc
 numbers = np.random.default_rng(0).normal(size=2_000_200).astype(np.float32)
 X = [numbers[i : i + 2_000_000] for i in range(200)]
 rc.pairwise_sqdist(X[:3])
@@ -498,17 +495,8 @@ try:
 except KeyboardInterrupt:
     print("interrupted", rc.pairwise_sqdist(X[:3])[0, 0])
 """
-    environment = os.environ | {"ROBUSTCORE_ISA": "baseline"}  # slow: this would take a minute
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            assert process.stdout.readline() == "started\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(timeout=0.3)
-            process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=5)[0] == "interrupted 0.0\n"
-        finally:
-            process.kill()
+    # Slow: this would take a minute.
+    ctrl_c(script, 0.3, "interrupted 0.0\n", ROBUSTCORE_ISA="baseline")
 
 
 @pytest.mark.slow

@@ -1,9 +1,6 @@
 """MinMax-MEB and safeMEB: the best point for every candidate's ball, held against a list of all of the balls."""
 
 import os
-import signal
-import subprocess
-import sys
 import warnings
 from math import comb, sqrt
 
@@ -404,11 +401,9 @@ def test_what_progress_raises_ends_the_search(error, threads):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_ends_the_search():
+def test_ctrl_c_ends_the_search(ctrl_c):
     script = f"""
-import signal
 import numpy as np, robustcore as rc
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have told us to ignore it
 X = np.random.default_rng(0).normal(size={LONG[0]})
 print("started", flush=True)
 try:
@@ -417,15 +412,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline() == "started\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(timeout=0.3)
-            process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=5)[0] == "interrupted\n"
-        finally:
-            process.kill()
+    ctrl_c(script, 0.3)
 
 
 # ---- safeMEB -----------------------------------------------------------------------------------------------------
