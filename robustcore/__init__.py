@@ -8,6 +8,9 @@ n clients send vectors of d numbers, and up to f of them lie. A rule turns the n
     rc.MultiKrum(f=3).aggregate(updates)                  # with weights, scores, who was dropped and why
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 try:
     from robustcore import _core as _core
 except ImportError as error:
@@ -56,6 +59,9 @@ from robustcore.rules.medians import GeometricMedian, Medoid, geometric_median, 
 from robustcore.rules.minmax import MinMaxMEB, SafeMEB, minmax_meb, safe_meb
 from robustcore.rules.nearest import MoNNA, monna
 from robustcore.rules.variance import SMEA, smea
+
+if TYPE_CHECKING:
+    from robustcore import clustering
 
 __all__ = [
     "ARC",
@@ -110,6 +116,7 @@ __all__ = [
     "centered_clip",
     "centroid_ball",
     "certify",
+    "clustering",
     "geometric_median",
     "get_num_threads",
     "krum",
@@ -138,3 +145,10 @@ __all__ = [
     "validity",
     "weighted_one_center",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Rooms that need packages beside numpy are entered when they are asked for."""
+    if name == "clustering":
+        return importlib.import_module("robustcore.clustering")
+    raise AttributeError(f"module 'robustcore' has no attribute {name!r}")
