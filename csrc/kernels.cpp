@@ -6,6 +6,7 @@
 
 #include "columns_kernels.hpp"
 #include "farthest_kernels.hpp"
+#include "nearest_kernels.hpp"
 #include "simd.hpp"
 
 namespace rc {
@@ -229,6 +230,17 @@ Farthest farthest_f64(const double* points, std::int64_t count, int k, const Fra
   return farthest<double>(points, count, k, frame, weights, least);
 }
 
+// ---- nearest (nearest_kernels.hpp) -----------------------------------------------------------------------------
+
+void nearest_f32(const float* points, std::int64_t count, int d, const double* centers, int k, double* scratch,
+                 std::int32_t* labels, double* distances) {
+  nearest<float>(points, count, d, centers, k, scratch, labels, distances);
+}
+void nearest_f64(const double* points, std::int64_t count, int d, const double* centers, int k, double* scratch,
+                 std::int32_t* labels, double* distances) {
+  nearest<double>(points, count, d, centers, k, scratch, labels, distances);
+}
+
 // ---- the half-width formats ----------------------------------------------------------------------------------
 
 void widen_f16(const std::uint16_t* in, int columns, float* out) {
@@ -291,7 +303,8 @@ void round_bf16(const double* in, int columns, std::uint16_t* out) {
 extern const Kernels RC_JOIN(kernels_, RC_ISA);
 const Kernels RC_JOIN(kernels_, RC_ISA) = {
     RC_TEXT(RC_ISA), distances_f32, distances_f64, combine_f32, combine_f64, columns_f32, columns_f64,
-    farthest_f32,    farthest_f64,  widen_f16,     widen_bf16,  round_f32,   round_f16,   round_bf16,
+    farthest_f32,    farthest_f64,  nearest_f32,   nearest_f64, widen_f16,   widen_bf16,  round_f32,
+    round_f16,       round_bf16,
 };
 
 }  // namespace rc

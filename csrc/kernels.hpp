@@ -59,6 +59,15 @@ struct Farthest {
   bool finite;         // whether all squares are
 };
 
+// How points and centers are laid out for the search of the nearest center: so many points make a panel; so many centers
+// are looked at together, their numbers side by side, coordinate after coordinate (what is missing in the last group does
+// not matter).
+struct Nearest {
+  static constexpr int panel = 32, together = 4;
+  static constexpr int groups(int k) { return (k + together - 1) / together; }
+  static constexpr std::int64_t scratch(int k) { return (64 + groups(k) * together) * panel; }  // doubles
+};
+
 struct Kernels {
   std::string_view name;
 
@@ -91,6 +100,13 @@ struct Kernels {
                            double least);
   Farthest (*farthest_f64)(const double* points, std::int64_t count, int k, const Frame& frame, const double* weights,
                            double least);
+
+  // distances[i] = the distance of point i, d numbers each, to the nearest of k centers, and labels[i] (unless labels are
+  // null) which one that is, the first of equals. centers is laid out as Nearest says.
+  void (*nearest_f32)(const float* points, std::int64_t count, int d, const double* centers, int k, double* scratch,
+                      std::int32_t* labels, double* distances);
+  void (*nearest_f64)(const double* points, std::int64_t count, int d, const double* centers, int k, double* scratch,
+                      std::int32_t* labels, double* distances);
 
   // Widening on the way in, exact; rounding to nearest even on the way out, once.
   void (*widen_f16)(const std::uint16_t* in, int columns, float* out);

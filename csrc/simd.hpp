@@ -51,6 +51,7 @@ inline F64 operator*(F64 a, F64 b) { return {_mm512_mul_pd(a.v, b.v)}; }
 inline F64 min(F64 a, F64 b) { return {_mm512_min_pd(a.v, b.v)}; }
 inline F64 max(F64 a, F64 b) { return {_mm512_max_pd(a.v, b.v)}; }
 inline F64 madd(F64 a, F64 b, F64 c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
+inline F64 root(F64 a) { return {_mm512_sqrt_pd(a.v)}; }
 
 #elif defined(__AVX2__) && defined(__FMA__)
 
@@ -84,6 +85,7 @@ inline F64 operator*(F64 a, F64 b) { return {_mm256_mul_pd(a.v, b.v)}; }
 inline F64 min(F64 a, F64 b) { return {_mm256_min_pd(a.v, b.v)}; }
 inline F64 max(F64 a, F64 b) { return {_mm256_max_pd(a.v, b.v)}; }
 inline F64 madd(F64 a, F64 b, F64 c) { return {_mm256_fmadd_pd(a.v, b.v, c.v)}; }
+inline F64 root(F64 a) { return {_mm256_sqrt_pd(a.v)}; }
 
 #elif defined(__aarch64__)
 
@@ -117,6 +119,7 @@ inline F64 operator*(F64 a, F64 b) { return {vmulq_f64(a.v, b.v)}; }
 inline F64 min(F64 a, F64 b) { return {vbslq_f64(vcltq_f64(a.v, b.v), a.v, b.v)}; }
 inline F64 max(F64 a, F64 b) { return {vbslq_f64(vcgtq_f64(a.v, b.v), a.v, b.v)}; }
 inline F64 madd(F64 a, F64 b, F64 c) { return {vfmaq_f64(c.v, a.v, b.v)}; }
+inline F64 root(F64 a) { return {vsqrtq_f64(a.v)}; }
 
 #else  // any processor: plain C++, as slow as the library's fma where the hardware has none
 
@@ -167,6 +170,10 @@ inline Plain<T, L> max(Plain<T, L> a, Plain<T, L> b) {
 template <class T, int L>
 inline Plain<T, L> madd(Plain<T, L> a, Plain<T, L> b, Plain<T, L> c) {
   return Plain<T, L>::each([&](int l) { return std::fma(a.v[l], b.v[l], c.v[l]); });
+}
+template <class T, int L>
+inline Plain<T, L> root(Plain<T, L> a) {
+  return Plain<T, L>::each([&](int l) { return std::sqrt(a.v[l]); });
 }
 using F32 = Plain<float, 4>;
 using F64 = Plain<double, 2>;

@@ -54,4 +54,11 @@ struct Updates {
 // Where one segment of the result goes: C-contiguous, native byte order, the dtype of its segment.
 using Output = std::byte*;
 
+// n points of k numbers, C-contiguous, f32 or f64.
+struct Points {
+  const std::byte* data;
+  Dtype dtype;
+  std::int64_t n, k;
+};
+
 }  // namespace rc

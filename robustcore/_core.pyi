@@ -59,6 +59,24 @@ def enclose(
     progress: Callable[[float], object] | None = None,
 ) -> tuple[float, float, NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], int] | None: ...
 def finite_points(points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]: ...
+def nearest_centers(
+    points: NDArray[np.floating[Any]], centers: NDArray[np.float64], threads: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
+def costs_with(
+    points: NDArray[np.floating[Any]],
+    weights: NDArray[np.float64] | None,
+    distances: NDArray[np.float64],
+    candidates: NDArray[np.float64],
+    threads: int,
+) -> NDArray[np.float64]: ...
+def cluster_medians(
+    points: NDArray[np.floating[Any]],
+    weights: NDArray[np.float64] | None,
+    labels: NDArray[np.int32],
+    centers: NDArray[np.float64],
+    tolerance: float,
+    threads: int,
+) -> NDArray[np.float64]: ...
 def coordinates(D: NDArray[np.float64], stretch: NDArray[np.float64], reference: int) -> NDArray[np.float64]: ...
 
 MOST_POINTS: int

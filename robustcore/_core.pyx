@@ -28,6 +28,7 @@ cdef extern from *:
     #include "nspace/quadratic.hpp"
     #include "nspace/scores.hpp"
     #include "nspace/variance.hpp"
+    #include "passes/clusters.hpp"
     #include "passes/columns.hpp"
     #include "passes/combine.hpp"
     #include "passes/distances.hpp"
@@ -68,6 +69,11 @@ cdef extern from "view.hpp" namespace "rc" nogil:
         f16
         bf16
     int64_t size_of(Dtype)
+    cppclass Points:
+        const byte* data
+        Dtype dtype
+        int64_t n
+        int64_t k
     cppclass Row:
         const byte* data
         const int64_t* strides
@@ -115,11 +121,6 @@ cdef extern from "passes/columns.hpp" namespace "rc" nogil:
     cbool c_columns "rc::columns"(const View&, Columnwise, int64_t f, Team&, const Output* outputs) except +
 
 cdef extern from "passes/enclosing.hpp" namespace "rc" nogil:
-    cppclass Points:
-        const byte* data
-        Dtype dtype
-        int64_t n
-        int64_t k
     cppclass Enclosure:
         cbool finite
         double value
@@ -130,6 +131,16 @@ cdef extern from "passes/enclosing.hpp" namespace "rc" nogil:
         vector[double] center
     Enclosure c_enclose "rc::enclose"(const Points&, const double* weights, Team&) except +
     void c_finite_points "rc::finite_points"(const Points&, cbool* finite)
+
+cdef extern from "passes/clusters.hpp" namespace "rc" nogil:
+    void c_nearest_centers "rc::nearest_centers"(
+        const Points&, const double* centers, int64_t k, Team&, int32_t* labels, double* distances) except +
+    void c_costs_with "rc::costs_with"(
+        const Points&, const double* weights, const double* distances, const double* candidates, int64_t count, Team&,
+        double* sums) except +
+    void c_cluster_medians "rc::cluster_medians"(
+        const Points&, const double* weights, const int32_t* labels, int64_t k, double tolerance, Team&,
+        double* centers) except +
 
 cdef extern from "nspace/scores.hpp" namespace "rc" nogil:
     cppclass Keys "std::span<const double* const>":
@@ -564,6 +575,73 @@ def finite_points(points):
     with nogil:
         c_finite_points(view, <cbool*> &finite[0])
     return out
+
+
+def nearest_centers(points, const double[:, ::1] centers, int threads):
+    """The nearest of the centers (k, d) for each of the points (n, d), the first of equals: labels, distances."""
+    cdef Points view = as_points(points)
+    cdef Py_ssize_t k = centers.shape[0]
+    check_width(view, centers)
+    out, away = np.empty(view.n, np.int32), np.empty(view.n)
+    cdef int32_t[::1] labels = out
+    cdef double[::1] distances = away
+    cdef _Crew crew = _Crew(threads, None)
+    with crew:
+        with nogil:
+            c_nearest_centers(view, &centers[0, 0], k, crew.team[0], &labels[0], &distances[0])
+    return out, away
+
+
+def costs_with(points, weights, const double[::1] distances, const double[:, ::1] candidates, int threads):
+    """The weighted sum of what is smaller, the distance of a point or that to a candidate, for each candidate.
+
+    Without weights, all are 1.
+    """
+    cdef Points view = as_points(points)
+    cdef Py_ssize_t count = candidates.shape[0]
+    cdef const double[::1] w = weights
+    check_width(view, candidates)
+    if distances.shape[0] != view.n or (weights is not None and w.shape[0] != view.n):
+        raise ValueError("one distance and one weight for each point")
+    out = np.empty(count)
+    cdef double[::1] sums = out
+    cdef const double* first = &w[0] if weights is not None else NULL
+    cdef _Crew crew = _Crew(threads, None)
+    with crew:
+        with nogil:
+            c_costs_with(view, first, &distances[0], &candidates[0, 0], count, crew.team[0], &sums[0])
+    return out
+
+
+def cluster_medians(
+    points, weights, const int32_t[::1] labels, const double[:, ::1] centers, double tolerance, int threads
+):
+    """The weighted geometric medians (k, d) of the points with each label, looked for from the centers (k, d) on.
+
+    Without weights, all are 1. A cluster without points or weight keeps its center.
+    """
+    cdef Points view = as_points(points)
+    cdef Py_ssize_t k = centers.shape[0]
+    cdef const double[::1] w = weights
+    check_width(view, centers)
+    if labels.shape[0] != view.n or (weights is not None and w.shape[0] != view.n):
+        raise ValueError("one label and one weight for each point")
+    if np.min(labels) < 0 or np.max(labels) >= k:
+        raise ValueError("labels are 0 .. k - 1")
+    out = np.array(centers)
+    cdef double[:, ::1] found = out
+    cdef const double* first = &w[0] if weights is not None else NULL
+    cdef _Crew crew = _Crew(threads, None)
+    with crew:
+        with nogil:
+            c_cluster_medians(view, first, &labels[0], k, tolerance, crew.team[0], &found[0, 0])
+    return out
+
+
+cdef int check_width(const Points& points, const double[:, ::1] centers) except -1:
+    if not centers.shape[0] or centers.shape[1] != points.k:
+        raise ValueError("centers with as many numbers as the points have")
+    return 0
 
 
 def krum_scores(const double[:, ::1] D, Py_ssize_t neighbors, double divisor):

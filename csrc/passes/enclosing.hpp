@@ -17,13 +17,6 @@
 
 namespace rc {
 
-// n points of k numbers, C-contiguous, f32 or f64.
-struct Points {
-  const std::byte* data;
-  Dtype dtype;
-  std::int64_t n, k;
-};
-
 struct Enclosure {
   bool finite;   // whether all points are; if not, nothing else means anything
   double value;  // max_i w_i |y - p_i|; of a ball, the radius

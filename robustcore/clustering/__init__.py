@@ -4,3 +4,7 @@ n points are given to m machines, each point to several, by an m x n assignment 
 of its own points; up to t machines are Byzantine and send what they like. The fusion centre leaves aside the t machines
 whose centres fit their own points worst, and clusters the centres of the others, each with the weight of its cluster.
 """
+
+from robustcore.clustering.kmedians import KMedians, assign
+
+__all__ = ["KMedians", "assign"]

@@ -1,0 +1,321 @@
+"""Weighted Euclidean k-medians: k centers in R^d with a small sum of distances of the points to their nearest."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from robustcore import _core
+from robustcore._extras import extra
+from robustcore._threads import get_num_threads
+
+with extra("clustering", "clustering needs scikit-learn"):
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+    from sklearn.metrics.pairwise import euclidean_distances
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
+
+Floats = NDArray[np.float64]
+Points = NDArray[np.floating[Any]]  # (n, d) float32 or float64, C-contiguous
+Labels = NDArray[np.int32]
+
+NUMBERS = (np.float64, np.float32)
+EXACT = 1e-8  # the share by which the sum of distances of a cluster may be above that of its median
+FAR = 2.0**300  # points as far apart as this, or as near to each other as its inverse, are squared in another unit
+
+
+def assign(X: Points, centers: ArrayLike) -> tuple[Labels, Floats]:
+    """Find the nearest center of each point.
+
+    Parameters
+    ----------
+    X : (n, d) float32 or float64
+        The points, finite, C-contiguous.
+    centers : (k, d) array_like
+        The centers, finite.
+
+    Returns
+    -------
+    labels : (n,) int32
+        Which center is nearest; the first of several that are equally near.
+    distances : (n,) float64
+        How far it is: differences and sums in float64, the same on every machine and for every number of threads.
+
+    Raises
+    ------
+    ValueError
+        When X is no such matrix, or the centers have another number of columns.
+
+    Notes
+    -----
+    Cost: one read of the points, 2 n k d operations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import assign
+    >>> assign(np.array([[0.0, 3.0], [9.0, 0.0]]), [[0.0, 0.0], [5.0, 0.0]])
+    (array([0, 1], dtype=int32), array([3., 4.]))
+    """
+    return _core.nearest_centers(X, np.ascontiguousarray(centers, np.float64), get_num_threads())
+
+
+def as_weights(sample_weight: ArrayLike | None, n: int) -> Floats | None:
+    """``sample_weight`` as n finite numbers >= 0, not all of them 0; None where all points count alike."""
+    if sample_weight is None:
+        return None
+    weights = np.ascontiguousarray(sample_weight, np.float64)
+    if not weights.ndim:
+        weights = np.full(n, float(weights))
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight has the shape {weights.shape}; it must be ({n},), one for each point")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        raise ValueError(f"sample_weight[{bad[0]}] is {weights[bad[0]]}; weights are finite numbers >= 0")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all points")
+    return weights
+
+
+def total(weights: Floats | None, values: Floats) -> float:
+    """The weighted sum of values."""
+    return float(values.sum() if weights is None else weights @ values)
+
+
+class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Clustering with k centers anywhere in R^d, for a small sum of Euclidean distances.
+
+    An estimator after scikit-learn's conventions. Unlike in k-means, which squares them, a far point counts no more
+    than its distance; unlike in k-medoids, centers need not be points. Centers are in lexicographic order.
+
+    Parameters
+    ----------
+    n_clusters : int
+        k, at most as many as there are points. Where fewer points are distinct, centers repeat.
+    n_init : int
+        How many times to start anew; the lowest cost counts.
+    max_iter : int
+        The most iterations of one start.
+    tol : float
+        A start ends when an iteration takes off less than this share of the cost.
+    random_state : int, RandomState or None
+        What draws the seeds. The same state gives the same centers, bit for bit, for every number of threads.
+
+    Attributes
+    ----------
+    cluster_centers_ : (n_clusters, d), dtype of X
+        The centers.
+    labels_ : (n,) int32
+        The nearest center of each point, the first of several.
+    inertia_ : float
+        The cost: the weighted sum of distances of the points to their nearest center.
+    n_iter_ : int
+        The iterations of the best start.
+    n_features_in_ : int
+        d.
+
+    Raises
+    ------
+    ValueError
+        When X is not a finite (n, d) matrix with n >= n_clusters, or weights are not finite and >= 0.
+
+    Notes
+    -----
+    Seeds are drawn with probabilities in proportion to the distance to those before (k-means++ with distances rather
+    than their squares), the best of 2 + log(k) draws each time. Then points go to the nearest center, and each center
+    to the weighted geometric median of its cluster (within 1e-8 of the smallest sum of distances, proved by the pull of
+    its points; a point that is the median is met exactly), until nothing changes; a center that loses all points goes
+    to the one that costs most. Then points are drawn in the same way as seeds, and where having one for a center, in
+    place of the center that is missed least, is better, it goes on from there; until k in a row are no better.
+
+    Cost: an iteration reads the points once for 2 n k d operations, and about ten times for 6 n d operations; seeding
+    takes 2 n k d (2 + log k), and so many again looking for a better center.
+
+    Condition: 1 <= n_clusters <= n.
+
+    References
+    ----------
+    Arthur, Vassilvitskii, *k-means++: the advantages of careful seeding*, 2007 (seeding, for powers of distances);
+    Lattanzi, Sohler, *A better k-means++ algorithm via local search*, 2019 (going on with better points); Vardi, Zhang,
+    *The multivariate L1-median and associated data depth*, PNAS 2000 (the step of the centers).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import KMedians
+    >>> X = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [90.0, 0.0], [90.0, 1.0], [90.0, 9.0]])
+    >>> found = KMedians(n_clusters=2, random_state=0).fit(X)
+    >>> found.cluster_centers_[found.labels_[5]], round(found.inertia_, 3)
+    (array([90.,  1.]), 10.932)
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        n_init: int = 4,
+        max_iter: int = 300,
+        tol: float = 1e-6,
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> KMedians:
+        """Find the centers of X (n, d); ``sample_weight`` (n,) counts a point as many times. Costs as above."""
+        points: Points = validate_data(self, X, dtype=NUMBERS, order="C")
+        k = as_clusters(self.n_clusters, len(points))
+        for name, least in (("n_init", 1), ("max_iter", 1), ("tol", 0)):
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}; it is {getattr(self, name)}")
+        weights = as_weights(sample_weight, len(points))
+        unit = _unit(points)
+        seen = points if unit == 1.0 else points * np.asarray(unit, points.dtype)
+        draw = check_random_state(self.random_state)
+        starts = (self._search(seen, weights, _seeds(seen, weights, k, draw), draw) for _ in range(self.n_init))
+        centers, _, self.n_iter_ = min(starts, key=lambda start: start[1])
+        centers = centers[np.lexsort(centers.T[::-1])]
+        self.cluster_centers_ = (centers / unit).astype(points.dtype)
+        self.labels_, distances = assign(seen, self.cluster_centers_.astype(np.float64) * unit)
+        self.inertia_ = total(weights, distances) / unit
+        return self
+
+    def _search(
+        self, X: Points, weights: Floats | None, centers: Floats, draw: np.random.RandomState
+    ) -> tuple[Floats, float, int]:
+        """Down from some centers, and on for as long as one of k further points in a row is a better center."""
+        centers, cost, iterations = self._descend(X, weights, centers)
+        failed = 0
+        swaps = _Swaps(X, weights, centers)
+        while failed < len(centers) > 1:
+            swapped, worth = swaps.draw(draw)
+            if worth < cost * (1.0 - self.tol):
+                centers, cost, more = self._descend(X, weights, swapped)
+                swaps, iterations, failed = _Swaps(X, weights, centers), iterations + more, 0
+            else:
+                failed += 1
+        return centers, cost, iterations
+
+    def _descend(self, X: Points, weights: Floats | None, centers: Floats) -> tuple[Floats, float, int]:
+        """The centers, their cost, and the iterations that led there."""
+        labels, distances = assign(X, centers)
+        cost = total(weights, distances)
+        for iteration in range(1, self.max_iter + 1):
+            moved = _core.cluster_medians(X, weights, labels, centers, EXACT, get_num_threads())
+            _use_idle(X, weights, labels, distances, moved)
+            labels, distances = assign(X, moved)
+            before, cost = cost, total(weights, distances)
+            if not cost < before:  # by rounding alone
+                return centers, before, iteration
+            centers = moved
+            if before - cost <= self.tol * before:
+                break
+        return centers, cost, iteration
+
+    def predict(self, X: ArrayLike) -> Labels:
+        """The nearest center of each of the points X (n, d): (n,) int32."""
+        return self._assigned(X)[0]
+
+    def score(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Minus the cost of X (n, d), the weighted sum of distances to the nearest centers: larger is better."""
+        distances = self._assigned(X)[1]
+        return -total(as_weights(sample_weight, len(distances)), distances)
+
+    def transform(self, X: ArrayLike) -> Points:
+        """The distances of the points X (n, d) to all centers: (n, n_clusters)."""
+        check_is_fitted(self)
+        points = validate_data(self, X, reset=False, dtype=NUMBERS)
+        distances: Points = euclidean_distances(points, self.cluster_centers_)
+        return distances
+
+    def _assigned(self, X: ArrayLike) -> tuple[Labels, Floats]:
+        check_is_fitted(self)
+        return assign(validate_data(self, X, reset=False, dtype=NUMBERS, order="C"), self.cluster_centers_)
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
+
+
+def as_clusters(n_clusters: Any, n: int) -> int:
+    """k, a whole number from 1 to n."""
+    if isinstance(n_clusters, bool) or not isinstance(n_clusters, int | np.integer):
+        raise TypeError(f"n_clusters must be a whole number; it is {n_clusters!r}")
+    if not 1 <= n_clusters <= n:
+        raise ValueError(f"n_clusters must be from 1 to n_samples={n}; it is {n_clusters}")
+    return int(n_clusters)
+
+
+def _unit(X: Points) -> float:
+    """A power of two that brings the numbers of X where their squares are numbers, if they are not there."""
+    most = float(np.abs(X).max())
+    return 1.0 if most == 0.0 or 1 / FAR < most < FAR else 2.0 ** -max(-1000, min(1000, math.frexp(most)[1]))
+
+
+def _drawn(costs: Floats, draw: np.random.RandomState, count: int) -> NDArray[np.int64]:
+    """``count`` points, drawn with probabilities in proportion to their costs; none where all cost nothing."""
+    mass = np.cumsum(costs)
+    at: NDArray[np.int64] = np.searchsorted(mass, draw.random_sample(count) * mass[-1], side="right")
+    return at.clip(max=len(costs) - 1) if mass[-1] > 0.0 else at[:0]
+
+
+def _seeds(X: Points, weights: Floats | None, k: int, draw: np.random.RandomState) -> Floats:
+    """Draw k points, each far from those before, as chance will have it."""
+    n, d = X.shape
+    centers = np.empty((k, d))
+    distances, costs = np.full(n, np.inf), np.ones(n) if weights is None else weights
+    for c in range(k):
+        candidates = X[_drawn(costs, draw, 2 + int(math.log(k)))].astype(np.float64)
+        if not len(candidates):  # no other points are left
+            centers[c:] = centers[0]
+            break
+        best = np.argmin(_core.costs_with(X, weights, distances, candidates, get_num_threads()))
+        centers[c] = candidates[best]
+        distances = np.minimum(distances, assign(X, centers[c : c + 1])[1])
+        costs = distances if weights is None else weights * distances
+    return centers
+
+
+class _Swaps:
+    """What it would cost to have a point for a center, in place of the center that is missed least."""
+
+    def __init__(self, X: Points, weights: Floats | None, centers: Floats) -> None:
+        self.X, self.weights, self.centers = X, weights, centers
+        self.labels, self.nearest = assign(X, centers)
+        self.second = np.zeros(len(X))  # the distance to the nearest of the other centers
+        for c in range(len(centers) if len(centers) > 1 else 0):
+            own = np.flatnonzero(self.labels == c)
+            if len(own):
+                self.second[own] = assign(X[own], np.delete(centers, c, axis=0))[1]
+
+    def draw(self, draw: np.random.RandomState) -> tuple[Floats, float]:
+        """Centers, one of which is a point drawn with a probability in proportion to its cost, and their cost."""
+        costs = self.nearest if self.weights is None else self.weights * self.nearest
+        at = _drawn(costs, draw, 1)
+        if not len(at):
+            return self.centers, math.inf
+        there = assign(self.X, self.X[at])[1]
+        with_it = np.minimum(self.nearest, there)
+        missed = np.minimum(self.second, there) - with_it
+        missed = np.bincount(self.labels, missed if self.weights is None else self.weights * missed, len(self.centers))
+        c = int(np.argmin(missed))
+        swapped = self.centers.copy()
+        swapped[c] = self.X[at[0]]
+        return swapped, total(self.weights, with_it) + float(missed[c])
+
+
+def _use_idle(X: Points, weights: Floats | None, labels: Labels, distances: Floats, centers: Floats) -> None:
+    """Centers without points go to the points that cost most."""
+    idle = np.flatnonzero(np.bincount(labels, weights, len(centers)) == 0.0)
+    if not len(idle):
+        return
+    costs = distances if weights is None else weights * distances
+    dearest = np.argsort(-costs, kind="stable")[: len(idle)]
+    worth = dearest[costs[dearest] > 0.0]
+    centers[idle[: len(worth)]] = X[worth]
