@@ -24,6 +24,7 @@ Labels = NDArray[np.int32]
 
 NUMBERS = (np.float64, np.float32)
 EXACT = 1e-8  # the share by which the sum of distances of a cluster may be above that of its median
+SAMPLE, SHARE = 1 << 15, 256  # points that tell good starts from bad ones: in all, and for each cluster
 FAR = 2.0**300  # points as far apart as this, or as near to each other as its inverse, are squared in another unit
 
 
@@ -82,7 +83,11 @@ def as_weights(sample_weight: ArrayLike | None, n: int) -> Floats | None:
 
 def total(weights: Floats | None, values: Floats) -> float:
     """The weighted sum of values."""
-    return float(values.sum() if weights is None else weights @ values)
+    return float(_costs(weights, values).sum())
+
+
+def _costs(weights: Floats | None, values: Floats) -> Floats:
+    return values if weights is None else weights * values
 
 
 class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -129,7 +134,9 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     to the weighted geometric median of its cluster (within 1e-8 of the smallest sum of distances, proved by the pull of
     its points; a point that is the median is met exactly), until nothing changes; a center that loses all points goes
     to the one that costs most. Then points are drawn in the same way as seeds, and where having one for a center, in
-    place of the center that is missed least, is better, it goes on from there; until k in a row are no better.
+    place of the center that is missed least, is better, it goes on from there; until k in a row are no better. Where
+    there are more points than four times 32768 and 256 k, starts are tried on so many drawn from them, and the best
+    goes on with all.
 
     Cost: an iteration reads the points once for 2 n k d operations, and about ten times for 6 n d operations; seeding
     takes 2 n k d (2 + log k), and so many again looking for a better center.
@@ -178,8 +185,13 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         unit = _unit(points)
         seen = points if unit == 1.0 else points * np.asarray(unit, points.dtype)
         draw = check_random_state(self.random_state)
-        starts = (self._search(seen, weights, _seeds(seen, weights, k, draw), draw) for _ in range(self.n_init))
+        few, of_few = seen, weights
+        if len(seen) > 4 * (size := max(SAMPLE, SHARE * k)):  # starts are tried on fewer points
+            few, of_few = seen[_drawn(_costs(weights, np.ones(len(seen))), draw, size)], None
+        starts = (self._search(few, of_few, _seeds(few, of_few, k, draw), draw) for _ in range(self.n_init))
         centers, _, self.n_iter_ = min(starts, key=lambda start: start[1])
+        if few is not seen:
+            centers, _, self.n_iter_ = self._search(seen, weights, centers, draw)
         centers = centers[np.lexsort(centers.T[::-1])]
         self.cluster_centers_ = (centers / unit).astype(points.dtype)
         self.labels_, distances = assign(seen, self.cluster_centers_.astype(np.float64) * unit)
@@ -278,7 +290,7 @@ def _seeds(X: Points, weights: Floats | None, k: int, draw: np.random.RandomStat
         best = np.argmin(_core.costs_with(X, weights, distances, candidates, get_num_threads()))
         centers[c] = candidates[best]
         distances = np.minimum(distances, assign(X, centers[c : c + 1])[1])
-        costs = distances if weights is None else weights * distances
+        costs = _costs(weights, distances)
     return centers
 
 
@@ -296,14 +308,13 @@ class _Swaps:
 
     def draw(self, draw: np.random.RandomState) -> tuple[Floats, float]:
         """Centers, one of which is a point drawn with a probability in proportion to its cost, and their cost."""
-        costs = self.nearest if self.weights is None else self.weights * self.nearest
-        at = _drawn(costs, draw, 1)
+        at = _drawn(_costs(self.weights, self.nearest), draw, 1)
         if not len(at):
             return self.centers, math.inf
         there = assign(self.X, self.X[at])[1]
         with_it = np.minimum(self.nearest, there)
-        missed = np.minimum(self.second, there) - with_it
-        missed = np.bincount(self.labels, missed if self.weights is None else self.weights * missed, len(self.centers))
+        more = _costs(self.weights, np.minimum(self.second, there) - with_it)
+        missed = np.bincount(self.labels, more, len(self.centers))
         c = int(np.argmin(missed))
         swapped = self.centers.copy()
         swapped[c] = self.X[at[0]]
@@ -315,7 +326,7 @@ def _use_idle(X: Points, weights: Floats | None, labels: Labels, distances: Floa
     idle = np.flatnonzero(np.bincount(labels, weights, len(centers)) == 0.0)
     if not len(idle):
         return
-    costs = distances if weights is None else weights * distances
+    costs = _costs(weights, distances)
     dearest = np.argsort(-costs, kind="stable")[: len(idle)]
     worth = dearest[costs[dearest] > 0.0]
     centers[idle[: len(worth)]] = X[worth]
