@@ -5,6 +5,25 @@ of its own points; up to t machines are Byzantine and send what they like. The f
 whose centres fit their own points worst, and clusters the centres of the others, each with the weight of its cluster.
 """
 
+from robustcore.clustering.assignment import (
+    Assignment,
+    Expansion,
+    Resilience,
+    bernoulli,
+    expander,
+    fractional_repetition,
+    resilience,
+)
 from robustcore.clustering.kmedians import KMedians, assign
 
-__all__ = ["KMedians", "assign"]
+__all__ = [
+    "Assignment",
+    "Expansion",
+    "KMedians",
+    "Resilience",
+    "assign",
+    "bernoulli",
+    "expander",
+    "fractional_repetition",
+    "resilience",
+]
