@@ -1,5 +1,6 @@
 """Every public name explains itself with an example, and every example runs."""
 
+import contextlib
 import dataclasses
 import doctest
 import importlib
@@ -22,16 +23,20 @@ PUBLIC = {name: getattr(rc, name) for name in rc.__all__ if callable(getattr(rc,
 PUBLIC |= {f"theory.{name}": getattr(rc.theory, name) for name in rc.theory.__all__}
 PUBLIC |= {f"validity.{name}": getattr(rc.validity, name) for name in rc.validity.__all__}
 PUBLIC |= {f"attacks.{name}": getattr(rc.attacks, name) for name in rc.attacks.__all__ if name != "ATTACKS"}
+with contextlib.suppress(ImportError):  # its extra is missing
+    room = rc.clustering
+    PUBLIC |= {f"clustering.{name}": getattr(room, name) for name in room.__all__ if callable(getattr(room, name))}
 
 
 def load(name):
     """The module, unless it needs something optional that is not installed."""
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name.partition(".")[0] == "robustcore":
+    except ImportError as error:
+        missing = (error.__cause__ or error).name
+        if missing is None or missing.partition(".")[0] == "robustcore":
             raise
-        pytest.skip(f"needs {error.name}")
+        pytest.skip(f"needs {missing}")
 
 
 @pytest.mark.parametrize("name", PUBLIC)
