@@ -361,9 +361,9 @@ def expander(m: int, degree: int, n: int | None = None, rng: int | np.random.Gen
 
     Condition: 1 <= d < m and m d even; d = 1 needs m = 2.
 
-    Guarantee: as `fractional_repetition` with s = d: in (t, delta)-resilience only the weights of columns count, not
-    which machines share points. What expansion gives is where t >= d machines are lost: no t of them hold all copies of
-    more than t (lambda / d)^2 / (1 - t / m)^2 groups.
+    Guarantee: as `fractional_repetition` with s = d: whoever is Byzantine, only the weights of columns count, not which
+    machines share points; where t are drawn at random, fewer columns that differ are better. Expansion counts where
+    t >= d machines are lost: no t of them hold all copies of more than t (lambda / d)^2 / (1 - t / m)^2 groups.
 
     References
     ----------
@@ -426,15 +426,14 @@ def _base(size: int, d: int, rng: np.random.Generator) -> tuple[Ints, float]:
     """A connected d-regular graph that is not bipartite: the complete one, or the best of several at random."""
     with extra("clustering", "expander needs networkx"):
         import networkx as nx
-    best, least, tries = np.empty((0, 2), np.int64), math.inf, 0
     few = min(d, size - 1 - d)  # a graph with many edges is drawn by those that it lacks
-    while tries < (BASES if few else 1) or least > d - 1e-9:
+    best, least = np.empty((0, 2), np.int64), math.inf
+    for _ in range(BASES if few else 1):
         graph = nx.random_regular_graph(few, size, seed=int(rng.integers(2**32)))
         edges = np.array((graph if few == d else nx.complement(graph)).edges(), dtype=np.int64)
         found = abs(_extreme(edges, np.ones(len(edges)), size, rng, shift=d / size)[0])
         if found < least - 1e-9:
             best, least = edges, found
-        tries += 1
     return best, least
 
 
@@ -470,7 +469,7 @@ def _extreme(
         at = 0 if -values[0] > values[-1] else -1
     else:
         operator = LinearOperator((size, size), lambda x: matrix @ x - shift * x.sum(), dtype=np.float64)
-        values, vectors = eigsh(operator, k=1, which="LM", v0=rng.standard_normal(size), tol=1e-8)
+        values, vectors = eigsh(operator, k=1, which="LM", v0=rng.standard_normal(size), tol=1e-5)
         at = 0
     return float(values[at]), vectors[:, at]
 
@@ -625,7 +624,9 @@ def resilience(
         draws = as_count("resilience", "draws", draws)
         check_least("resilience", "draws", draws, 1)
         left, exact = _left(A.m, t, draws, as_generator("resilience", rng))
-        least, most, failures = _likely(*_held(A.matrix, weights, left), failure, exact, min(weights.max(), A.m - t))
+        least, most, failures = _likely(
+            *_held(A.matrix, weights, left), failure, exact, min(int(weights.max()), A.m - t)
+        )
         need = f"some machine that is left, with probability {1 - failure:g}"
     else:
         raise ValueError(f'resilience: model must be "adversarial" or "random", not {model!r}')

@@ -428,6 +428,20 @@ def test_random_resilience_over_all_sets(A, failure, data):
         assert tuple(found) == tuple(resilience(A, t))
 
 
+def test_random_resilience_by_hand():
+    """Two groups of 5, 3 of the 10 lost: all of one group in 20 of 120 sets, two of one and one of the other else."""
+    A = fractional_repetition(10, 30, 5)
+    for failure, least, most, share in [(0.1, 2, 5, 0), (0.16, 2, 5, 0), (1 / 6, 3, 4, 1 / 6), (0.9, 3, 4, 1 / 6)]:
+        found = resilience(A, 3, "random", failure=failure)
+        assert (found.least, found.most, found.failure) == (least, most, (share, share))
+    assert resilience(A, 3) == resilience(A, 3, "random", failure=0.1)
+    # One point at 5 machines is left at 2, 3, 4 and 5 of them in 10, 50, 50 and 10 sets.
+    alone = np.arange(10)[:, None] < 5
+    for failure, least, most, share in [(0.5, 4, 5, 1 / 2), (0.58, 4, 5, 1 / 2), (0.59, 4, 4, 7 / 12)]:
+        found = resilience(alone, 3, "random", failure=failure)
+        assert (found.least, found.most, found.failure) == (least, most, (share, share))
+
+
 @pytest.mark.parametrize("A", [bernoulli(12, 40, 0.6, 0), fractional_repetition(12, 24, 6), expander(12, 5)])
 def test_what_draws_say_is_true_almost_always(A):
     """Of 495 sets of 4, what 100 seeds say: few are wrong, and none is far from the best there is."""
@@ -451,26 +465,31 @@ def test_draws_by_seed():
     assert every.least - 1 <= drawn[0].least <= every.least
 
 
-def test_equal_columns_count_once():
-    """Of 70 machines, more than fit into one word."""
+@pytest.mark.parametrize("alike", [0, 64])
+def test_equal_columns_count_once(alike):
+    """Of 70 machines, more than fit into one word; also where columns differ in the second word only."""
     rng = np.random.default_rng(2)
     A = (rng.random((70, 300)) < 0.5).astype(int)
+    A[:alike] = 0
     repeated = A[:, np.concatenate([rng.permutation(300), rng.integers(0, 300, 2000)])]
-    assert resilience(A, 6, "random", draws=500) == resilience(repeated, 6, "random", draws=500)
+    held = sys.modules[resilience.__module__]._held
+    left = rng.permuted(np.arange(70)[:, None] >= np.full(50, 6), axis=0).astype(int)
+    for columns in (A, repeated):
+        least, most = held(Assignment(columns).matrix, columns.sum(axis=0), left)
+        counts = A.T @ left
+        assert (least == counts.min(axis=0)).all() and (most == counts.max(axis=0)).all()
 
 
-@pytest.mark.parametrize("t", [0, 1, 6, 40])
-def test_columns_between_do_not_count(t):
-    """Those that are not looked at are neither the lightest nor the heaviest of any set."""
+@pytest.mark.parametrize("weights", [10 + np.arange(2000) % 61, np.full(2000, 3), np.full(2000, 67)])
+@pytest.mark.parametrize("t", [0, 1, 2, 6, 40])
+def test_columns_that_cannot_count_are_not_looked_at(t, weights):
+    """Neither the lightest nor the heaviest of any set is among them, also where these differ from set to set."""
     rng = np.random.default_rng(t)
-    spread = np.zeros((70, 2000), int)  # weights 10 to 70
-    for j in range(2000):
-        spread[rng.permutation(70)[: 10 + j % 61], j] = 1
+    spread = rng.permuted(np.arange(70)[:, None] < weights, axis=0).astype(int)
     left = np.ones((70, 40), int)
     left[:t] = 0
     rng.permuted(left, axis=0, out=left)
-    held = sys.modules[resilience.__module__]._held
-    least, most = held(Assignment(spread).matrix, spread.sum(axis=0), left)
+    least, most = sys.modules[resilience.__module__]._held(Assignment(spread).matrix, weights, left)
     counts = spread.T @ left
     assert (least == counts.min(axis=0)).all() and (most == counts.max(axis=0)).all()
 
@@ -538,6 +557,12 @@ def test_the_mixing_lemma_is_never_better_than_counting(m, degree):
 def test_an_expander_is_as_resilient_as_fractional_repetition(m, degree):
     for t in range(degree):
         assert resilience(expander(m, degree), t) == resilience(fractional_repetition(m, m, degree), t)
+
+
+def test_an_expander_is_less_resilient_than_fractional_repetition_at_random():
+    """It has m columns that differ, of which one may be hit, and not m / s."""
+    found = [resilience(A, 4, "random", failure=0.2) for A in (expander(16, 4), fractional_repetition(16, 16, 4))]
+    assert all(one.exact for one in found) and found[0].delta > found[1].delta
 
 
 @given(A=matrices, data=st.data())
