@@ -171,13 +171,21 @@ def _canonical(matrix: Any) -> Any:
     if not ((rows.data == 0) | (rows.data == 1)).all():  # NaN is neither
         raise ValueError("assignment: the matrix must hold nothing but 0 and 1")
     rows.eliminate_zeros()
-    return rows.astype(np.uint8)
+    index = _index(max(rows.shape[1], rows.nnz))
+    places = (rows.indices.astype(index, copy=False), rows.indptr.astype(index, copy=False))
+    return sp.csr_array((rows.data.astype(np.uint8), *places), shape=rows.shape)
 
 
-def _held_by(holders: Ints, m: int) -> Any:
-    """The m x n matrix in which column j has ones at holders[j], which are different machines; (n, w)."""
-    n, w = holders.shape
-    columns = sp.csc_array((np.ones(n * w, np.uint8), holders.ravel(), np.arange(0, n * w + 1, w)), shape=(m, n))
+def _index(largest: int) -> type[np.int32 | np.int64]:
+    return np.int32 if largest < 2**31 else np.int64
+
+
+def _held_by(holders: Ints, m: int, n: int) -> Any:
+    """The m x n matrix with ones in column j at holders[j mod g], which are different machines; (g, w)."""
+    g, w = holders.shape
+    index = _index(n * w)
+    rows = holders.astype(index)[np.arange(n) % g].ravel()
+    columns = sp.csc_array((np.ones(n * w, np.uint8), rows, np.arange(0, n * w + 1, w, dtype=index)), shape=(m, n))
     return columns.tocsr()
 
 
@@ -238,8 +246,8 @@ def fractional_repetition(m: int, n: int, s: int) -> Assignment:
     s = as_count("fractional_repetition", "s", s)
     if not 1 <= s <= m:
         raise ConstraintError(f"fractional_repetition needs 1 <= s <= m; here m = {m} and s = {s}")
-    holders = (np.arange(n)[:, None] * s + np.arange(s)) % m
-    return Assignment(_held_by(holders, m), "fractional_repetition")
+    holders = (np.arange(m // math.gcd(m, s))[:, None] * s + np.arange(s)) % m
+    return Assignment(_held_by(holders, m, n), "fractional_repetition")
 
 
 def bernoulli(m: int, n: int, p: float, rng: int | np.random.Generator | None = None) -> Assignment:
@@ -290,9 +298,9 @@ def bernoulli(m: int, n: int, p: float, rng: int | np.random.Generator | None = 
     if p > 1:
         raise ConstraintError(f"bernoulli needs 0 < p <= 1; here p = {p}")
     drawn = as_generator("bernoulli", rng)
-    rows = [np.flatnonzero(drawn.random(n) < p) for _ in range(m)]
+    rows = [np.flatnonzero(drawn.random(n) < p).astype(_index(n)) for _ in range(m)]
     held = np.concatenate(rows)
-    ends = np.cumsum([0, *map(len, rows)])
+    ends = np.cumsum([0, *map(len, rows)]).astype(_index(len(held)))
     return Assignment(sp.csr_array((np.ones(len(held), np.uint8), held, ends), shape=(m, n)), "bernoulli", p=p)
 
 
@@ -397,7 +405,7 @@ def expander(m: int, degree: int, n: int | None = None, rng: int | np.random.Gen
         graph, achieved = _lifted(m, d, draws)
     starts, ends = np.concatenate([graph, graph[:, ::-1]]).T
     neighbours = ends[np.argsort(starts, kind="stable")].reshape(m, d)
-    return Assignment(_held_by(neighbours[np.arange(n) % m], m), "expander", spectrum=Expansion(d, achieved, bound))
+    return Assignment(_held_by(neighbours, m, n), "expander", spectrum=Expansion(d, achieved, bound))
 
 
 def _cycle(m: int) -> Ints:

@@ -25,6 +25,7 @@ from robustcore.clustering import (  # noqa: E402
     fractional_repetition,
     resilience,
 )
+from robustcore.clustering.assignment import _held  # noqa: E402
 
 matrices = st.tuples(st.integers(1, 6), st.integers(1, 7)).flatmap(
     lambda shape: arrays(np.uint8, shape, elements=st.integers(0, 1) | st.just(1))
@@ -115,6 +116,11 @@ def test_an_assignment_is_for_so_many_points():
     for known in (A, A.matrix):
         with pytest.raises(ValueError, match=r"the matrix is for 4 points \(columns\), and there are 5"):
             Assignment.of(known, 5)
+
+
+def test_a_one_takes_five_bytes():
+    for A in (bernoulli(4, 9, 0.5, 0), fractional_repetition(4, 9, 3), expander(4, 3, 9), Assignment(M)):
+        assert (A.matrix.data.dtype, A.matrix.indices.dtype, A.matrix.indptr.dtype) == (np.uint8, np.int32, np.int32)
 
 
 def test_points_of_no_machine():
@@ -472,10 +478,9 @@ def test_equal_columns_count_once(alike):
     A = (rng.random((70, 300)) < 0.5).astype(int)
     A[:alike] = 0
     repeated = A[:, np.concatenate([rng.permutation(300), rng.integers(0, 300, 2000)])]
-    held = sys.modules[resilience.__module__]._held
     left = rng.permuted(np.arange(70)[:, None] >= np.full(50, 6), axis=0).astype(int)
     for columns in (A, repeated):
-        least, most = held(Assignment(columns).matrix, columns.sum(axis=0), left)
+        least, most = _held(Assignment(columns).matrix, columns.sum(axis=0), left)
         counts = A.T @ left
         assert (least == counts.min(axis=0)).all() and (most == counts.max(axis=0)).all()
 
@@ -489,7 +494,7 @@ def test_columns_that_cannot_count_are_not_looked_at(t, weights):
     left = np.ones((70, 40), int)
     left[:t] = 0
     rng.permuted(left, axis=0, out=left)
-    least, most = sys.modules[resilience.__module__]._held(Assignment(spread).matrix, weights, left)
+    least, most = _held(Assignment(spread).matrix, weights, left)
     counts = spread.T @ left
     assert (least == counts.min(axis=0)).all() and (most == counts.max(axis=0)).all()
 
