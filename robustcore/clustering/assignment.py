@@ -370,8 +370,8 @@ def expander(m: int, degree: int, n: int | None = None, rng: int | np.random.Gen
     Condition: 1 <= d < m and m d even; d = 1 needs m = 2.
 
     Guarantee: as `fractional_repetition` with s = d: whoever is Byzantine, only the weights of columns count, not which
-    machines share points; where t are drawn at random, fewer columns that differ are better. Expansion counts where
-    t >= d machines are lost: no t of them hold all copies of more than t (lambda / d)^2 / (1 - t / m)^2 groups.
+    machines share points. Expansion counts where t >= d machines are lost: no t of them hold all copies of more than
+    t (lambda / d)^2 / (1 - t / m)^2 groups. The same seed gives the same matrix with the same libraries.
 
     References
     ----------
