@@ -14,16 +14,34 @@ from robustcore.clustering.assignment import (
     fractional_repetition,
     resilience,
 )
+from robustcore.clustering.attacks import ATTACKS, Attack, Scene, make_attack
+from robustcore.clustering.byzantine import ByzantineKMeans, ByzantineKMedians
+from robustcore.clustering.engines import Dask, Engine, Local, Task
+from robustcore.clustering.fusion import Missing, Summary, approximation, summarise
 from robustcore.clustering.kmedians import KMedians, assign
 
 __all__ = [
+    "ATTACKS",
     "Assignment",
+    "Attack",
+    "ByzantineKMeans",
+    "ByzantineKMedians",
+    "Dask",
+    "Engine",
     "Expansion",
     "KMedians",
+    "Local",
+    "Missing",
     "Resilience",
+    "Scene",
+    "Summary",
+    "Task",
+    "approximation",
     "assign",
     "bernoulli",
     "expander",
     "fractional_repetition",
+    "make_attack",
     "resilience",
+    "summarise",
 ]

@@ -1,0 +1,318 @@
+"""What Byzantine machines send instead of their centers.
+
+An attack is a frozen dataclass, found by name. The Byzantine machines work together and know everything: the points,
+who holds which, and what every machine would honestly send (`Scene`)::
+
+    attack = make_attack("shift", by=0.5)    # or Shift(by=0.5)
+    replies = attack(scene, rng=0)           # machine -> what it sends, for the Byzantine machines
+
+============ ============= ============================================================================
+"random"     `Random`      centers drawn in the box around the data
+"shift"      `Shift`       the own honest centers, all moved by the same vector
+"borrow"     `Borrow`      the honest centers of another machine
+"attract"    `Attract`     the own honest centers, of which one moves as far as the filter lets it stay
+"nan"        `NaN`         no numbers
+"silent"     `Silent`      nothing
+"malformed"  `Malformed`   wrong shapes, words, too many centers, too few
+============ ============= ============================================================================
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robustcore._constraints import as_number
+from robustcore._registry import make
+from robustcore.clustering.assignment import Assignment
+from robustcore.clustering.fusion import Missing, blocks, cost
+
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "Attract",
+    "Borrow",
+    "Malformed",
+    "NaN",
+    "Random",
+    "Scene",
+    "Shift",
+    "Silent",
+    "make_attack",
+]
+
+Floats = NDArray[np.float64]
+HALVINGS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything that the Byzantine machines know.
+
+    Attributes
+    ----------
+    X : (n, d) floating
+        The points.
+    sample_weight : (n,) float64 or None
+        Their weights.
+    assignment : Assignment
+        Who holds which of them.
+    honest : list of m
+        What every machine would honestly send: (k, d) centers, or nothing (None or `Missing`).
+    byzantine : (b,) int64
+        The machines that lie, in order.
+    k, t, power : int
+        The number of centers, how many machines may lie, and 1 for k-medians, 2 for k-means.
+    """
+
+    X: NDArray[Any]
+    sample_weight: Floats | None
+    assignment: Assignment
+    honest: list[Any]
+    byzantine: NDArray[np.int64]
+    k: int
+    t: int
+    power: int
+
+    @cached_property
+    def box(self) -> tuple[Floats, Floats]:
+        """The least and the greatest of each coordinate, (d,) each."""
+        low, high = self.X[0].astype(np.float64), self.X[0].astype(np.float64)
+        for block in blocks(self.X, None):
+            rows = self.X[block]
+            low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
+        return low, high
+
+    @property
+    def extent(self) -> float:
+        """The diagonal of the box around the data."""
+        low, high = self.box
+        return float(np.linalg.norm(high - low))
+
+    def centers(self, machine: int) -> Floats:
+        """What the machine would honestly send; a point in the middle, k times, where it would send nothing."""
+        reply = self.honest[machine]
+        if reply is None or isinstance(reply, Missing):
+            return np.repeat(np.mean(self.box, axis=0)[np.newaxis], self.k, axis=0)
+        return np.array(reply, np.float64)
+
+    def cost(self, machine: int, centers: Floats) -> tuple[float, Floats]:
+        """What centers would cost on the machine's points, and the weight that each would have, before rho."""
+        return cost(self.X, self.sample_weight, self.assignment.points(machine), centers, self.power)
+
+
+class Attack(ABC):
+    """What every attack shares: how it is called.
+
+    Attributes
+    ----------
+    name : str
+        What the attack is called in ``ATTACKS``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment
+    >>> from robustcore.clustering.attacks import Scene, make_attack
+    >>> X = np.array([[0.0], [2.0], [9.0], [9.0]])
+    >>> everything, honest = Assignment.of(np.ones((3, 4))), [np.array([[1.0], [9.0]])] * 3
+    >>> scene = Scene(X, None, everything, honest, byzantine=np.array([1]), k=2, t=1, power=2)
+    >>> for name in ["borrow", "nan", "silent"]:
+    ...     print(name, make_attack(name)(scene, rng=0))
+    borrow {1: array([[1.],
+           [9.]])}
+    nan {1: array([[nan],
+           [nan]])}
+    silent {1: None}
+    """
+
+    name: ClassVar[str]
+
+    def __call__(self, scene: Scene, rng: np.random.Generator | int | None = None) -> dict[int, Any]:
+        """What each Byzantine machine sends.
+
+        Parameters
+        ----------
+        scene : Scene
+        rng : numpy.random.Generator or seed, optional
+            Where attacks that draw do so.
+
+        Returns
+        -------
+        dict of int to object
+            machine -> reply, for the Byzantine machines.
+        """
+        return self._attack(scene, np.random.default_rng(rng)) if len(scene.byzantine) else {}
+
+    @abstractmethod
+    def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]: ...
+
+
+@dataclass(frozen=True)
+class Random(Attack):
+    """Centers drawn uniformly in the box around the data, by each machine for itself."""
+
+    name: ClassVar[str] = "random"
+
+    def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
+        low, high = scene.box
+        return {i: low + rng.random((scene.k, len(low))) * (high - low) for i in scene.byzantine.tolist()}
+
+
+@dataclass(frozen=True)
+class Shift(Attack):
+    """The own honest centers, all moved by the same vector of a direction that is drawn.
+
+    Parameters
+    ----------
+    by : float
+        Its length, as a share of the diagonal of the box around the data.
+    """
+
+    by: float = 0.25
+    name: ClassVar[str] = "shift"
+
+    def __post_init__(self) -> None:
+        as_number(self.name, "by", self.by, "")
+
+    def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
+        direction = rng.standard_normal(scene.X.shape[1])
+        move = direction * (self.by * scene.extent / np.linalg.norm(direction))
+        return {i: scene.centers(i) + move for i in scene.byzantine.tolist()}
+
+
+@dataclass(frozen=True)
+class Borrow(Attack):
+    """The honest centers of another machine, which each machine draws for itself."""
+
+    name: ClassVar[str] = "borrow"
+
+    def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
+        m = scene.assignment.m
+        return {i: scene.centers((i + int(rng.integers(1, max(m, 2)))) % m) for i in scene.byzantine.tolist()}
+
+
+@dataclass(frozen=True)
+class Attract(Attack):
+    """The own honest centers, of which one moves to a common far target, as far as the filter lets the machine stay.
+
+    The colluders agree on a cluster and on a target far outside of the data. Each moves its center of that cluster
+    towards the target, so far that its cost is still among the m - t smallest, and there has as much pull (the weight
+    of its cluster times its distance) as it can.
+
+    Parameters
+    ----------
+    reach : float
+        How far off the target is, in diagonals of the box around the data.
+    """
+
+    reach: float = 10.0
+    name: ClassVar[str] = "attract"
+
+    def __post_init__(self) -> None:
+        as_number(self.name, "reach", self.reach)
+
+    def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
+        liars = scene.byzantine.tolist()
+        honest = sorted(scene.cost(i, scene.centers(i))[0] for i in range(scene.assignment.m) if i not in set(liars))
+        # The first honest cost that must stay behind the liars, if all of them are to be kept.
+        behind = max(scene.assignment.m - scene.t - len(liars), 0)
+        limit = honest[behind] if behind < len(honest) else np.inf
+        victim = scene.centers(liars[0])[int(rng.integers(scene.k))]
+        direction = rng.standard_normal(len(victim))
+        move = direction * (self.reach * scene.extent / np.linalg.norm(direction))
+        return {i: self._moved(scene, i, victim, move, limit) for i in liars}
+
+    def _moved(self, scene: Scene, machine: int, victim: Floats, move: Floats, limit: float) -> Floats:
+        centers = scene.centers(machine)
+        chosen = int(np.linalg.norm(centers - victim, axis=1).argmin())
+
+        def at(share: float) -> Floats:
+            moved = centers.copy()
+            moved[chosen] += share * move
+            return moved
+
+        def pull(share: float) -> float:
+            paid, weights = scene.cost(machine, at(share))
+            return share * float(weights[chosen]) if paid < limit else -1.0
+
+        low, high = 0.0, 1.0  # the filter lets it stay at low
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if pull(middle) >= 0.0 else (low, middle)
+        best = max((low * 0.5**i for i in range(12)), key=pull)
+        return at(best)
+
+
+@dataclass(frozen=True)
+class NaN(Attack):
+    """No numbers at all."""
+
+    name: ClassVar[str] = "nan"
+
+    def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
+        return {i: np.full((scene.k, scene.X.shape[1]), np.nan) for i in scene.byzantine.tolist()}
+
+
+@dataclass(frozen=True)
+class Silent(Attack):
+    """Nothing."""
+
+    name: ClassVar[str] = "silent"
+
+    def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
+        return dict.fromkeys(scene.byzantine.tolist())
+
+
+@dataclass(frozen=True)
+class Malformed(Attack):
+    """What has not the shape of k centers, each machine in its own way: too many, too few, too long, flat, words."""
+
+    name: ClassVar[str] = "malformed"
+
+    def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
+        k, d = scene.k, scene.X.shape[1]
+        ways = [np.zeros((k + 1, d)), np.zeros((k - 1, d)), np.zeros((k, d + 1)), np.zeros(k * d), "centers", [[0], []]]
+        return {i: ways[at % len(ways)] for at, i in enumerate(scene.byzantine.tolist())}
+
+
+ATTACKS: dict[str, type[Attack]] = {
+    attack.name: attack for attack in (Random, Shift, Borrow, Attract, NaN, Silent, Malformed)
+}
+
+
+def make_attack(name: str, **parameters: Any) -> Attack:
+    """The attack of a name.
+
+    Parameters
+    ----------
+    name : str
+        A name in ``ATTACKS``.
+    **parameters
+        The attack's own.
+
+    Returns
+    -------
+    Attack
+
+    Raises
+    ------
+    ValueError, TypeError
+        When there is no such attack or parameter, with the choices; or when the attack refuses a parameter.
+
+    Examples
+    --------
+    >>> from robustcore.clustering.attacks import make_attack
+    >>> make_attack("shift", by=0.5)
+    Shift(by=0.5)
+    >>> make_attack("shift", scale=2)
+    Traceback (most recent call last):
+        ...
+    TypeError: shift has no parameter 'scale'; it has by
+    """
+    return make("attack", ATTACKS, name, parameters)
