@@ -266,7 +266,7 @@ def as_clusters(n_clusters: Any, n: int) -> int:
 
 def _unit(X: Points) -> float:
     """A power of two that brings the numbers of X where their squares are numbers, if they are not there."""
-    most = float(np.abs(X).max())
+    most = max(float(X.max()), -float(X.min()))  # without a copy
     return 1.0 if most == 0.0 or 1 / FAR < most < FAR else 2.0 ** -max(-1000, min(1000, math.frexp(most)[1]))
 
 
