@@ -10,7 +10,7 @@ who holds which, and what every machine would honestly send (`Scene`)::
 "random"     `Random`      centers drawn in the box around the data
 "shift"      `Shift`       the own honest centers, all moved by the same vector
 "borrow"     `Borrow`      the honest centers of another machine
-"attract"    `Attract`     the own honest centers, of which one moves as far as the filter lets it stay
+"attract"    `Attract`     the own honest centers, of which one moves as far as the filter lets it pass
 "nan"        `NaN`         no numbers
 "silent"     `Silent`      nothing
 "malformed"  `Malformed`   wrong shapes, words, too many centers, too few
@@ -47,7 +47,8 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-HALVINGS = 50
+HALVINGS = 24  # of how far to go
+VICTIMS = 4  # clusters that are tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,11 +200,14 @@ class Borrow(Attack):
 
 @dataclass(frozen=True)
 class Attract(Attack):
-    """The own honest centers, of which one moves to a common far target, as far as the filter lets the machine stay.
+    """The own honest centers, of which one moves towards a common far target, as far as the filter lets it pass.
 
-    The colluders agree on a cluster and on a target far outside of the data. Each moves its center of that cluster
-    towards the target, so far that its cost is still among the m - t smallest, and there has as much pull (the weight
-    of its cluster times its distance) as it can.
+    The colluders agree on a cluster, and on a target away from the other centers. Some of them move their center of
+    that cluster by the same vector towards the target, so far that their costs are still among the m - t smallest, and
+    that these centers have as much pull, the weight of what is nearest to them times the distance, as they can. The
+    others, whose honest centers cost most already, send the target alone: they are left aside in the place of honest
+    machines with high costs, which makes room for the first. Which cluster it is, of some that are drawn, and how many
+    move, is what gives most pull. If none can move, all are honest.
 
     Parameters
     ----------
@@ -218,35 +222,62 @@ class Attract(Attack):
         as_number(self.name, "reach", self.reach)
 
     def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
-        liars = scene.byzantine.tolist()
-        honest = sorted(scene.cost(i, scene.centers(i))[0] for i in range(scene.assignment.m) if i not in set(liars))
-        # The first honest cost that must stay behind the liars, if all of them are to be kept.
-        behind = max(scene.assignment.m - scene.t - len(liars), 0)
-        limit = honest[behind] if behind < len(honest) else np.inf
-        victim = scene.centers(liars[0])[int(rng.integers(scene.k))]
-        direction = rng.standard_normal(len(victim))
-        move = direction * (self.reach * scene.extent / np.linalg.norm(direction))
-        return {i: self._moved(scene, i, victim, move, limit) for i in liars}
+        m, own = scene.assignment.m, {i: scene.centers(i) for i in range(scene.assignment.m)}
+        costs = {i: scene.cost(i, centers)[0] for i, centers in own.items()}
+        liars = sorted(scene.byzantine.tolist(), key=lambda i: (costs[i], i))
+        honest = sorted(costs[i] for i in range(m) if i not in liars)
+        most, best = 0.0, {i: own[i] for i in liars}
+        for victim in own[liars[0]][rng.permutation(scene.k)[:VICTIMS]]:
+            target = victim + self._away(victim, own[liars[0]], rng) * (self.reach * scene.extent)
+            for count in range(1, len(liars) + 1):
+                # If so many liars are kept, this honest machine is the first that is not.
+                first = m - scene.t - count
+                limit = honest[first] if 0 <= first < len(honest) else (-np.inf if first < 0 else np.inf)
+                moving = {i: own[i] for i in liars[:count]}
+                pull, moved = _moved(scene, moving, victim, target, limit)
+                if pull > most:
+                    aside = np.repeat(target[np.newaxis], scene.k, axis=0)
+                    most, best = pull, dict.fromkeys(liars, aside) | moved
+        return best
 
-    def _moved(self, scene: Scene, machine: int, victim: Floats, move: Floats, limit: float) -> Floats:
-        centers = scene.centers(machine)
-        chosen = int(np.linalg.norm(centers - victim, axis=1).argmin())
+    @staticmethod
+    def _away(victim: Floats, centers: Floats, rng: np.random.Generator) -> Floats:
+        away = victim - centers.mean(axis=0)
+        if not np.linalg.norm(away) > 0.0:
+            away = rng.standard_normal(len(victim))
+        direction: Floats = away / np.linalg.norm(away)
+        return direction
 
-        def at(share: float) -> Floats:
-            moved = centers.copy()
-            moved[chosen] += share * move
-            return moved
 
-        def pull(share: float) -> float:
-            paid, weights = scene.cost(machine, at(share))
-            return share * float(weights[chosen]) if paid < limit else -1.0
+def _moved(
+    scene: Scene, own: dict[int, Floats], victim: Floats, target: Floats, limit: float
+) -> tuple[float, dict[int, Floats]]:
+    """The most pull that centers of these machines can have together at costs below the limit, and such centers."""
+    chosen = {i: int(np.linalg.norm(centers - victim, axis=1).argmin()) for i, centers in own.items()}
 
-        low, high = 0.0, 1.0  # the filter lets it stay at low
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2.0
-            low, high = (middle, high) if pull(middle) >= 0.0 else (low, middle)
-        best = max((low * 0.5**i for i in range(12)), key=pull)
-        return at(best)
+    def at(share: float) -> dict[int, Floats]:
+        moved = {i: centers.copy() for i, centers in own.items()}
+        for i, one in chosen.items():
+            moved[i][one] += share * (target - victim)
+        return moved
+
+    def pull(share: float) -> float:
+        total = 0.0
+        for i, centers in at(share).items():
+            cost, weights = scene.cost(i, centers)
+            if not cost < limit:
+                return -1.0
+            total += share * float(weights[chosen[i]])
+        return total
+
+    if pull(0.0) < 0.0:
+        return 0.0, own
+    low, high = 0.0, 1.0  # low passes the filter
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if pull(middle) >= 0.0 else (low, middle)
+    best = max((low * 0.5**i for i in range(8)), key=pull)
+    return pull(best), at(best)
 
 
 @dataclass(frozen=True)
