@@ -227,7 +227,7 @@ def test_distinct_points_are_looked_for_only_as_long_as_needed():
         ({"n_clusters": 31}, ValueError, "n_clusters must be from 1 to n_samples=30"),
         ({"n_clusters": 2.0}, TypeError, "n_clusters must be a whole number"),
         ({"t": -1}, rc.ConstraintError, "t >= 0"),
-        ({"t": 10}, rc.ConstraintError, "t < m"),
+        ({"t": 10}, rc.ConstraintError, "m > t"),
         ({"t": 1.5}, TypeError, "t must be a whole number"),
         ({"assignment": np.ones((3, 4))}, ValueError, "4 points"),
         ({"assignment": np.full((3, 30), 2)}, ValueError, "0 and 1"),
