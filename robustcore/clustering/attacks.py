@@ -156,7 +156,17 @@ class Attack(ABC):
 
 @dataclass(frozen=True)
 class Random(Attack):
-    """Centers drawn uniformly in the box around the data, by each machine for itself."""
+    """Centers drawn uniformly in the box around the data, by each machine for itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, Scene, make_attack
+    >>> X, A, honest = np.array([[0.0], [4.0]]), Assignment(np.ones((3, 2))), [np.array([[2.0]])] * 3
+    >>> scene = Scene(X, None, A, honest, byzantine=np.array([1]), k=1, t=1, power=2)
+    >>> make_attack("random")(scene, rng=0)[1].round(2)
+    array([[2.55]])
+    """
 
     name: ClassVar[str] = "random"
 
@@ -173,6 +183,15 @@ class Shift(Attack):
     ----------
     by : float
         Its length, as a share of the diagonal of the box around the data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, Scene, make_attack
+    >>> X, A, honest = np.array([[0.0], [4.0]]), Assignment(np.ones((3, 2))), [np.array([[2.0]])] * 3
+    >>> scene = Scene(X, None, A, honest, byzantine=np.array([1]), k=1, t=1, power=2)
+    >>> make_attack("shift", by=1.5)(scene, rng=0)[1]
+    array([[8.]])
     """
 
     by: float = 0.25
@@ -189,7 +208,17 @@ class Shift(Attack):
 
 @dataclass(frozen=True)
 class Borrow(Attack):
-    """The honest centers of another machine, which each machine draws for itself."""
+    """The honest centers of another machine, which each machine draws for itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, Scene, make_attack
+    >>> X, A, honest = np.array([[0.0], [4.0]]), Assignment(np.ones((3, 2))), [np.array([[2.0]])] * 3
+    >>> scene = Scene(X, None, A, honest, byzantine=np.array([1]), k=1, t=1, power=2)
+    >>> make_attack("borrow")(scene, rng=0)[1]
+    array([[2.]])
+    """
 
     name: ClassVar[str] = "borrow"
 
@@ -213,6 +242,16 @@ class Attract(Attack):
     ----------
     reach : float
         How far off the target is, in diagonals of the box around the data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, Scene, make_attack
+    >>> X, A = np.array([[0.0], [0.0], [0.0], [4.0], [0.0], [6.0]]), np.kron(np.eye(3), [1.0, 1.0])
+    >>> honest = [np.array([[0.0]]), np.array([[2.0]]), np.array([[3.0]])]  # at costs of 0, 8 and 18
+    >>> scene = Scene(X, None, Assignment(A), honest, byzantine=np.array([0]), k=1, t=1, power=2)
+    >>> abs(make_attack("attract")(scene, rng=0)[0].round(3))  # at a cost of just below 18
+    array([[3.]])
     """
 
     reach: float = 10.0
@@ -282,7 +321,17 @@ def _moved(
 
 @dataclass(frozen=True)
 class NaN(Attack):
-    """No numbers at all."""
+    """No numbers at all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, Scene, make_attack
+    >>> X, A, honest = np.array([[0.0], [4.0]]), Assignment(np.ones((3, 2))), [np.array([[2.0]])] * 3
+    >>> scene = Scene(X, None, A, honest, byzantine=np.array([1]), k=1, t=1, power=2)
+    >>> make_attack("nan")(scene)[1]
+    array([[nan]])
+    """
 
     name: ClassVar[str] = "nan"
 
@@ -292,7 +341,17 @@ class NaN(Attack):
 
 @dataclass(frozen=True)
 class Silent(Attack):
-    """Nothing."""
+    """Nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, Scene, make_attack
+    >>> X, A, honest = np.array([[0.0], [4.0]]), Assignment(np.ones((3, 2))), [np.array([[2.0]])] * 3
+    >>> scene = Scene(X, None, A, honest, byzantine=np.array([1]), k=1, t=1, power=2)
+    >>> make_attack("silent")(scene)
+    {1: None}
+    """
 
     name: ClassVar[str] = "silent"
 
@@ -302,7 +361,18 @@ class Silent(Attack):
 
 @dataclass(frozen=True)
 class Malformed(Attack):
-    """What has not the shape of k centers, each machine in its own way: too many, too few, too long, flat, words."""
+    """What has not the shape of k centers, each machine in its own way: too many, too few, too long, flat, words.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, Scene, make_attack
+    >>> X, A, honest = np.array([[0.0], [4.0]]), Assignment(np.ones((3, 2))), [np.array([[2.0]])] * 3
+    >>> scene = Scene(X, None, A, honest, byzantine=np.array([1]), k=1, t=1, power=2)
+    >>> make_attack("malformed")(scene)[1]
+    array([[0.],
+           [0.]])
+    """
 
     name: ClassVar[str] = "malformed"
 

@@ -40,7 +40,15 @@ class Task:
     shard : callable
         () -> (points, weights): reads the machine's points, when they are wanted.
     solve : callable
-        (points, weights) -> centers; it can be pickled, and decides by its own seed.
+        (points, weights) -> centers; it can be pickled, and decides by its own seed. Weights may be None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Local, Task
+    >>> task = Task(0, lambda: (np.arange(4.0), None), lambda points, weights: points.mean())
+    >>> float(Local().solve([task])[0])
+    1.5
     """
 
     machine: int
@@ -49,7 +57,20 @@ class Task:
 
 
 class Engine(Protocol):
-    """Whatever solves the machines' problems."""
+    """Whatever solves the machines' problems.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import ByzantineKMeans, Local, Missing, fractional_repetition
+    >>> class WithoutTheFirst:
+    ...     def solve(self, tasks):
+    ...         return [Missing("it sleeps"), *Local().solve(tasks[1:])]
+    >>> X = np.arange(8.0)[:, np.newaxis]
+    >>> model = ByzantineKMeans(2, t=1, assignment=fractional_repetition(4, 8, 2), engine=WithoutTheFirst())
+    >>> model.fit(X).malformed_
+    {0: 'it sleeps'}
+    """
 
     def solve(self, tasks: Sequence[Task]) -> list[Any]:
         """What each machine has found, or `Missing`, in the order of the tasks."""
@@ -291,12 +312,12 @@ class _Run:
         if self.deadline is not None and self.running:
             oldest = min(out.since for out in self.running.values())
             patience = min(max(oldest + self.deadline - time.monotonic(), 0.0) + 0.01, WAKE)
-        awaited = [*self.running, *self.late] if self.waiting else list(self.running)
-        if not awaited:
-            time.sleep(min(patience, WAKE) if self.waiting else 0.0)
+        if not self.running:
+            time.sleep(patience if self.waiting else 0.0)
             return
         with suppress(TimeoutError, self.distributed.CancelledError):
-            self.distributed.wait(awaited, timeout=patience, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
+            wait = self.distributed.wait
+            wait(list(self.running), timeout=patience, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
 
     def _done(self, at: int, reply: Any) -> None:
         self.found[at] = reply

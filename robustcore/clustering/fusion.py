@@ -32,7 +32,14 @@ BLOCK = 1 << 20  # numbers that are read at a time
 
 @dataclass(frozen=True)
 class Missing:
-    """In the place of a reply that did not come: why not, as a sentence."""
+    """In the place of a reply that did not come: why not.
+
+    Examples
+    --------
+    >>> from robustcore.clustering import Missing
+    >>> Missing("not back within 60 s").why
+    'not back within 60 s'
+    """
 
     why: str
 
@@ -57,6 +64,14 @@ class Summary:
     uncovered : (u,) int64
         The points that no machine kept holds, in order: nothing is known about them. None of them, where the matrix
         is resilient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, summarise
+    >>> X, A = np.array([[0.0], [9.0]]), Assignment(np.eye(2))
+    >>> summarise(X, None, A, [[[0.0]], [[5.0]]], k=1, t=1, rho=1.0, power=1)
+    Summary(kept=array([0]), costs=array([0., 4.]), malformed={}, uncovered=array([1]))
     """
 
     centers: Floats = field(repr=False)
@@ -123,8 +138,7 @@ def summarise(
     Examples
     --------
     >>> import numpy as np
-    >>> from robustcore.clustering import Assignment
-    >>> from robustcore.clustering.fusion import summarise
+    >>> from robustcore.clustering import Assignment, summarise
     >>> X = np.array([[0.0], [2.0], [9.0], [9.0]])
     >>> everything = Assignment.of(np.ones((3, 4)))
     >>> summary = summarise(X, None, everything, [[[1], [9]], [[0], [10]], "lies"], k=2, t=1, rho=1 / 2, power=2)
@@ -247,7 +261,7 @@ def approximation(delta: float, power: int, local: float = 1.0, final: float = 1
 
     Examples
     --------
-    >>> from robustcore.clustering.fusion import approximation
+    >>> from robustcore.clustering import approximation
     >>> approximation(delta=0.5, power=1), approximation(delta=0.5, power=2), approximation(0.0, 2, local=2.0)
     (4.5, 15.0, 16.0)
     """

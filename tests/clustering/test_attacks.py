@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 from robustcore.clustering import (
+    Assignment,
     ByzantineKMeans,
     ByzantineKMedians,
     KMedians,
@@ -117,6 +118,17 @@ def test_attract_hurts_most_where_the_filter_leaves_room(solver):
     }
     most = cost.pop("attract")
     assert most > 1.1 * max(cost.values())
+
+
+def test_attract_gives_up_liars_who_cost_too_much():
+    """Two liars, of whom one costs 25 already: left aside, it takes the place of an honest machine that costs 30."""
+    matrix = np.kron(np.eye(5), np.ones((1, 2)))
+    X = np.array([0.0, 0.0, 0.0, 25.0, 0.0, 10.0, 0.0, 20.0, 0.0, 30.0])[:, np.newaxis]
+    honest = [X[2 * i : 2 * i + 2].mean(axis=0, keepdims=True) for i in range(5)]
+    here = Scene(X, None, Assignment(matrix), honest, np.array([0, 1]), k=1, t=2, power=1)
+    sent = make_attack("attract")(here, 0)
+    assert 29.9 < here.cost(0, sent[0])[0] < 30.0 < here.cost(1, sent[1])[0]
+    assert 0 in kept(here, sent).kept
 
 
 def test_liars_whose_own_machine_failed_still_speak():

@@ -12,6 +12,7 @@ pytest.importorskip("sklearn")
 
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
+from threadpoolctl import threadpool_limits
 
 import robustcore as rc
 from robustcore.clustering import (
@@ -197,6 +198,22 @@ def test_fewer_different_points_than_clusters(solver, X):
         model = solver(3, t=2, assignment=by_five, byzantine=1, random_state=0).fit(X, sample_weight=w)
         assert model.inertia_ == 0.0 and model.cluster_centers_.shape == (3, X.shape[1])
         assert {tuple(c) for c in model.cluster_centers_} == {tuple(x) for x in X}
+
+
+@BOTH
+def test_points_without_weight_are_no_centers(solver):
+    X, weights = np.arange(20.0)[:, None], np.arange(20) % 10 == 0
+    model = solver(3, t=2, assignment=by_five, byzantine=1, random_state=0).fit(X, sample_weight=weights)
+    assert model.inertia_ == 0.0 and {*model.cluster_centers_.ravel()} == {0.0, 10.0}
+    assert {*model.summary_.centers.ravel()} == {0.0, 10.0}
+
+
+def test_k_means_adds_up_in_one_order():
+    X, found = np.random.default_rng(0).normal(size=(4000, 3)), []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(ours._kmeans(X, None, k=5, seed=0, starts=1)[0])
+    assert np.array_equal(*found)
 
 
 @BOTH
