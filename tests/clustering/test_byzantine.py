@@ -208,6 +208,27 @@ def test_points_without_weight_are_no_centers(solver):
     assert {*model.summary_.centers.ravel()} == {0.0, 10.0}
 
 
+@BOTH
+@pytest.mark.parametrize("far", [1e6, 1e14])
+def test_one_far_point_takes_one_center_and_the_digits_of_no_other(solver, far):
+    X = np.concatenate([clouds(), [[far, far]]])
+    model = solver(4, t=2, assignment=by_five, byzantine=2, random_state=1).fit(X)
+    three = solver(3, t=2, assignment=by_five, byzantine=2, random_state=1).fit(X[:-1])
+    assert model.inertia_ <= 1.01 * three.inertia_ and model.cluster_centers_[3] == pytest.approx([far, far], rel=1e-12)
+
+
+def test_k_means_goes_on_to_the_means_of_its_clusters():
+    X, weights = np.random.default_rng(0).normal(size=(200, 2)), np.random.default_rng(1).integers(1, 4, 200)
+    centers, iterations = ours._settled(X, weights.astype(float), X[:3].copy(), 5)
+    labels, _ = clusters.nearest(X, centers)
+    means = np.array([np.average(X[labels == c], axis=0, weights=weights[labels == c]) for c in range(3)])
+    assert iterations > 5 and np.allclose(centers, means, atol=0.02)
+    assert clusters.cost(X, centers, weights, 2) < 1.001 * clusters.cost(X, means, weights, 2)
+    lost = np.array([[0.0, 0.0], [1e9, 1e9]])  # nobody is nearest to the second, until it goes to who costs most
+    centers, _ = ours._settled(X, None, lost, 1)
+    assert np.abs(centers).max() < 5
+
+
 def test_k_means_adds_up_in_one_order():
     X, found = np.random.default_rng(0).normal(size=(4000, 3)), []
     for threads in (1, 2):
