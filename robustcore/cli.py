@@ -354,11 +354,108 @@ def agree(
         print(f"picture: {picture}")
 
 
+@commands.command()
+@click.argument("points", type=click.Path(path_type=Path))
+@click.option("-k", "k", type=int, required=True, help="How many clusters.")
+@click.option("-t", "t", type=int, default=0, show_default=True, help="How many Byzantine machines to withstand.")
+@click.option("--machines", "m", type=int, default=10, show_default=True, help="How many machines there are.")
+@click.option(
+    "--method",
+    type=click.Choice(["k-medians", "k-means"]),
+    default="k-medians",
+    show_default=True,
+    help="Minimise distances or their squares.",
+)
+@click.option(
+    "--assignment",
+    "kind",
+    type=click.Choice(["fractional_repetition", "bernoulli", "expander"]),
+    help="Which machine has which points; by default fractional_repetition, unless --p or --degree is given.",
+)
+@click.option("--s", type=int, help="fractional_repetition: machines that have a point; by default 2t + 1.")
+@click.option(
+    "--p", "p", type=float, multiple=True, help="bernoulli: probability that a machine has a point; repeatable."
+)
+@click.option("--degree", type=int, help="expander: machines that have a point.")
+@click.option(
+    "--byzantine",
+    metavar="WHO",
+    help="Who lies: how many machines, which are drawn, or which, with commas (0,4; a single one: 4,). By default t.",
+)
+@click.option(
+    "--attack",
+    default="random",
+    metavar="NAME",
+    show_default=True,
+    help="What they send: random, shift, borrow, attract, nan, silent, malformed.",
+)
+@click.option("--truth", type=click.Path(path_type=Path), help="The true centres, in a file like POINTS.")
+@click.option("--plot", "picture", type=click.Path(path_type=Path), help="Where to draw points and centres.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to write the centres: .npy.")
+@click.option(
+    "--baselines/--no-baselines",
+    default=None,
+    help="Also without redundancy, and on one machine; by default for up to 5 million numbers.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Let so many processes work (Dask), not this one.")
+@click.option("--deadline", type=float, help="With --workers: seconds after which a machine counts as Byzantine.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of all that is drawn.")
+@_JSON
+@_THREADS
+def cluster(
+    points: Path,
+    truth: Path | None,
+    picture: Path | None,
+    output: Path | None,
+    byzantine: str | None,
+    as_json: bool,
+    threads: int | None,
+    **choices: Any,
+) -> None:
+    """Cluster POINTS on machines of which t may lie: .csv, .txt, .npy (memory-mapped) or .npz, a point in each row.
+
+    \b
+    robustcore cluster points.csv -k 15
+    robustcore cluster points.csv -k 15 -t 3 --machines 10 -o centres.npy
+    robustcore cluster points.csv -k 15 -t 3 --assignment bernoulli --p 0.2 --truth centres.csv --plot out.png
+    """  # noqa: D301  # as above
+    from robustcore.clustering import experiment, pictures, report
+    from robustcore.clustering.points import load
+
+    if picture is not None:
+        _check_picture(picture)
+    if output is not None:
+        files.check_writable(output)
+        files.check_output(output, np.empty(0))
+    for path in filter(None, (picture, output)):
+        if path.exists() and any(given.exists() and path.samefile(given) for given in (points, truth) if given):
+            raise ValueError(f"{path} is what is to be read; write somewhere else")
+    if output is not None and len(choices["p"]) > 1:
+        raise ValueError("cluster: -o is for the centres of one assignment, and there are several --p")
+    X, true = _load(points, "raise", load), None if truth is None else _load(truth, "raise", load)
+    with rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
+        made = experiment.run(
+            X, truth=true, byzantine=None if byzantine is None else _who(byzantine), progress=progress, **choices
+        )
+    ours = made.solutions[-1]
+    if output is not None:
+        files.save(output, ours.centers)
+    if picture is not None:
+        pictures.plot(X, made, picture, truth=true)
+    if as_json:
+        print(json.dumps(report.facts(made, true), indent=2))
+        return
+    report.print_comparison(made, Console(), true)
+    for what, written in (("written", output), ("picture", picture)):
+        if written is not None:
+            print(f"{what}: {written}")
+
+
 def _who(byzantine: str) -> int | list[int]:
     try:
         return [int(i) for i in byzantine.split(",") if i] if "," in byzantine else int(byzantine)
     except ValueError:
-        raise ValueError(f"agree: --byzantine takes a number, or numbers with commas, not {byzantine!r}") from None
+        raise ValueError(f"--byzantine takes a number, or numbers with commas, not {byzantine!r}") from None
 
 
 def _draw(n: int, d: int, byzantine: int | list[int], seed: int) -> Any:
@@ -388,9 +485,9 @@ def _check_picture(path: Path) -> None:
         raise ValueError(f"{path} is none of .png, .pdf, .svg")
 
 
-def _load(path: Path, malformed: str) -> Any:
+def _load(path: Path, malformed: str, load: Callable[[Path], Any] = files.load) -> Any:
     try:
-        return files.load(path)
+        return load(path)
     except (ValueError, OSError) as error:
         problem = ValueError(f"cannot read {path}: {error.strerror}") if isinstance(error, OSError) else error
         if malformed == "drop":
@@ -417,11 +514,13 @@ def _name(client: re.Match[str], updates: tuple[Path, ...]) -> str:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[float], None]]:
-    """A progress bar on stderr, which appears only when the work takes long enough to report anything."""
+    """A progress bar on stderr, if that is a terminal, which appears only when the work takes long enough to report."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
 
     def show(fraction: float) -> None:
+        if not bar.console.is_terminal:
+            return
         if not bar.tasks:
             bar.start()
             bar.add_task("working", total=1.0)
