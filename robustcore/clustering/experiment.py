@@ -83,8 +83,8 @@ def gaussians(
     --------
     >>> from robustcore.clustering.experiment import gaussians
     >>> X, centers, labels = gaussians()
-    >>> X.shape, centers.shape, sorted(np.bincount(labels))[::14]
-    ((5000, 2), (15, 2), [308, 359])
+    >>> X.shape, centers.shape, np.bincount(labels)[:3]
+    ((5000, 2), (15, 2), array([308, 311, 315]))
     """
     n, k, d = as_count("gaussians", "n", n), as_count("gaussians", "k", k), as_count("gaussians", "d", d)
     for name, count, least in (("k", k, 1), ("d", d, 1), ("n", n, k)):
@@ -321,7 +321,7 @@ def compare(
     >>> made = compare(X, 3, {"ours": fractional_repetition(m=5, n=600, s=3)}, t=1)
     >>> [solution.name for solution in made.solutions]
     ['centralised', 'no redundancy', 'no redundancy, in order', 'plain average', 'ours']
-    >>> made.relative(made.solutions[-1]) < 1.05 < made.relative(made.solutions[2])
+    >>> made.relative(made.solutions[-1]) < 1.05 < made.relative(made.solutions[3])
     True
     """
     if method not in METHODS:
