@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from bench.test_agreement import RUNS
 from bench.test_centroids import AGAINST_ALL, BALLS
 from bench.test_certify import AGAINST_ALL as CERTIFIED_AGAINST_ALL
 from bench.test_certify import CERTIFICATES
+from bench.test_clustering import COSTS, ITERATION, TIMES
 from bench.test_diameter import GROWN, SMALL, small
 from bench.test_rules import ATTACKED
 from bench.test_rules import CONTENDERS as RULES
@@ -123,6 +125,10 @@ def facts(measured: Measured, others: float | None) -> dict[str, Any]:
             group: {name: rounded(value) for (own, name), value in values.items() if own == group}
             for group in (*test_growth.GROWTH.values(), *test_growth.NAIVE.values())
         },
+        "clustering": {
+            group: {name: rounded(value) for (own, name), value in values.items() if own == group}
+            for group in (TIMES, COSTS, ITERATION)
+        },
         "front_door": {
             "layers_over_array": rounded(values["front door", "layers"] / values["front door", "array"]),
             "call_of_10_x_1000_seconds": rounded(values["front door", "call 10 x 1000"]),
@@ -176,7 +182,7 @@ def _cpu() -> str:
 
 def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for name in ("robustcore", "numpy", "scipy", "torch", "torchjd", "byzfl"):
+    for name in ("robustcore", "numpy", "scipy", "scikit-learn", "kmedoids", "torch", "torchjd", "byzfl"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -256,6 +262,14 @@ searches of mda, minmax_meb and centroid_ball rise slowly, to n = 400, 80 and 10
 
 {growth}
 
+## Clustering
+
+Times in milliseconds; costs are sums of distances, over the smallest that any of them has found with five seeds.
+fasterpam: medoids, from a matrix of all distances, which its time includes. k-means minimises squares. An iteration: of
+data without clusters, where each step has all to do; k-means' centers are means, which take one pass.
+
+{clustering}
+
 ## The distances pass against the machine
 
 {limit}
@@ -299,6 +313,7 @@ def markdown(facts: dict[str, Any]) -> str:
             table([group, "ms"], [[name, f"{1e3 * value:.3g}"] for name, value in values.items()])
             for group, values in facts["search_seconds"].items()
         ),
+        clustering="\n\n".join(_clustering(facts["clustering"])),
         balls=_balls(facts["balls"]),
         patience=test_ball.PATIENCE,
         memory=MEMORY >> 30,
@@ -316,6 +331,14 @@ def markdown(facts: dict[str, Any]) -> str:
         gemm64=limits["gemm_float64_multiply_adds_per_second"] / 1e9,
         door=_door(facts["front_door"]),
     )
+
+
+def _clustering(measured: dict[str, dict[str, float]]) -> Iterator[str]:
+    for group, values in measured.items():
+        costs = group == COSTS
+        rows = [[name, f"{value:.4f}" if costs else f"{1e3 * value:.3g}"] for name, value in values.items()]
+        if rows:
+            yield table([group, "" if costs else "ms"], rows)
 
 
 def _milliseconds(seconds: float | None) -> str:

@@ -465,7 +465,7 @@ def local_workers(count: int, deadline: float | None = None) -> Iterator[Dask]:
     """
     with extra("dask", "workers need dask.distributed"):
         from distributed import Client, LocalCluster
-    quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+    quiet: dict[str, Any] = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
     with (
         LocalCluster(n_workers=count, threads_per_worker=1, **quiet) as cluster,  # type: ignore[no-untyped-call]
         Client(cluster) as client,  # type: ignore[no-untyped-call]
