@@ -44,12 +44,12 @@ def draw(path: Path) -> None:
 
 
 def main(folder: Path, s1: Path | None) -> None:
-    page = folder / "clustering.md"
+    page, made = folder / "clustering.md", tables(s1)
     draw(folder / "clustering.png")
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n\n{tables(s1)}\n\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

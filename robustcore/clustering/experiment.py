@@ -750,6 +750,10 @@ def markdown(rows: Sequence[Row]) -> str:
         cells = [row.name, f"{row.share:.0%}", "" if math.isnan(row.factor) else f"{row.factor:.2f}"]
         for attack in ATTACKED:
             costs, found = row.costs[attack], row.found[attack]
-            cells += [f"{np.median(costs):.3f} ({max(costs):.3f})", f"{np.mean(found):.1f} ({min(found)})"]
+            cells += [f"{_short(np.median(costs))} ({_short(max(costs))})", f"{np.mean(found):.1f} ({min(found)})"]
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _short(cost: float) -> str:
+    return f"{cost:.3f}" if cost < 10 else f"{cost:.0f}"

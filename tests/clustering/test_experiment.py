@@ -340,12 +340,12 @@ def test_the_page_says_what_its_tables_say():
     for heading, table in printed().items():
         k_means = heading.endswith("k-means")
         assert worst(table, lab.CENTRALISED, "cost")[0] < 1.001
-        assert worst(table, "Bernoulli, p = 0.2", "cost") <= [1.006, 1.02]
-        assert worst(table, "Bernoulli, p = 0.1", "cost") <= [1.008, 1.032]
-        assert worst(table, lab.NO_REDUNDANCY, "cost") <= [1.002, 1.005]
+        assert (np.array(worst(table, "Bernoulli, p = 0.2", "cost")) <= [1.006, 1.015]).all()
+        assert (np.array(worst(table, "Bernoulli, p = 0.1", "cost")) <= [1.008, 1.026]).all()
+        assert (np.array(worst(table, lab.NO_REDUNDANCY, "cost")) <= [1.002, 1.005]).all()
         assert worst(table, lab.IN_ORDER, "cost")[0] > 1.5
         assert worst(table, lab.PLAIN_AVERAGE, "cost")[0] > 2.4
-        assert numbers(table[lab.PLAIN_AVERAGE][6])[0] < 1.01
+        assert all(numbers(table[lab.PLAIN_AVERAGE][at])[0] > 1.3 for at in (2, 4, 6))
         for name in (lab.CENTRALISED, lab.NO_REDUNDANCY, *(row for row in table if row[0] in "Br")):
             assert worst(table, name, "found") == [15, 15]
         assert worst(table, lab.IN_ORDER, "found")[0] == pytest.approx(12.6, abs=0.05)
