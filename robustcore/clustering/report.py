@@ -20,6 +20,7 @@ NOTE = (
     "No redundancy: each point at one machine, dealt at random or in the order of the file, and Byzantine machines "
     "left out by somebody who knows them. Plain average: of the centres of all machines, matched one to one."
 )
+ALONE = "With --baselines: what one machine with all points, a partition, and a plain average would cost."
 
 
 def facts(comparison: Comparison, truth: Any = None) -> dict[str, Any]:
@@ -80,8 +81,7 @@ def print_comparison(comparison: Comparison, console: Console, truth: Any = None
         cells += [] if truth is None else [str(int(match(solution.centers, truth, comparison.extent).sum()))]
         costs.add_row(escape(solution.name), *cells, style="" if solution.model is None else "bold")
     console.print(costs)
-    if relative:
-        console.print(f"[dim]{NOTE}[/dim]", highlight=False)
+    console.print(f"[dim]{NOTE if relative else ALONE}[/dim]", highlight=False)
     for solution in comparison.solutions:
         if solution.model is not None:
             _print_model(solution, comparison, console)

@@ -16,7 +16,14 @@ pytest.importorskip("sklearn")
 pytest.importorskip("click")
 
 from robustcore import cli
-from robustcore.clustering import ByzantineKMeans, ByzantineKMedians, assign, bernoulli, fractional_repetition
+from robustcore.clustering import (
+    ATTACKS,
+    ByzantineKMeans,
+    ByzantineKMedians,
+    assign,
+    bernoulli,
+    fractional_repetition,
+)
 from robustcore.clustering import experiment as lab
 
 
@@ -111,7 +118,7 @@ def test_an_expander_says_its_lambda(run, mixture):
     pytest.importorskip("networkx")
     code, out, _ = run("points.csv", "-k", 4, "-t", 2, "--degree", 4, "--no-baselines")
     assert code == 0 and re.search(r"lambda = [\d.]+; Ramanujan graphs have at most 3.464", out)
-    assert "centralised" not in out and "delta = 1; guarantee: at most 6 times" in out
+    assert "centralised" not in out and "With --baselines" in out and "delta = 1; guarantee: at most 6 times" in out
 
 
 @pytest.mark.parametrize(
@@ -214,6 +221,31 @@ def test_wrong_input_ends_with_one_sentence(run, mixture, arguments, words):
     assert one_sentence(code, out, err), (code, out, err)
     assert all(word in err for word in words), err
     assert contents() == before  # nothing lost, nothing left behind
+
+
+def test_the_options_name_what_there_is(run):
+    text = " ".join(run("--help")[1].split())
+    assert ", ".join(ATTACKS) in text and all(method in text for method in lab.METHODS)
+
+
+@pytest.mark.slow
+def test_a_bar_is_for_terminals(run, mixture):
+    """And there only."""
+    assert run("points.csv", "-k", 4)[2] == ""
+    pty = pytest.importorskip("pty")
+    master, terminal = pty.openpty()
+    script = "import sys; from robustcore import cli; cli.main()"
+    with open(master, "rb", buffering=0) as screen:
+        subprocess.run(
+            [sys.executable, "-c", script, "cluster", "points.csv", "-k", "4"],
+            stdout=subprocess.DEVNULL,
+            stderr=terminal,
+            check=True,
+            timeout=60,
+            env=os.environ | {"TERM": "xterm"},
+        )
+        os.close(terminal)
+        assert b"working" in screen.read(4096)
 
 
 def test_a_hostile_name_is_only_a_name(run, mixture):
