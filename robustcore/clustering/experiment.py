@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,9 @@ with extra("clustering", "clustering needs scipy, scikit-learn and networkx"):
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_bipartite_matching
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_array
+    from threadpoolctl import threadpool_limits
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -284,7 +287,7 @@ def compare(
     baselines : bool
         Whether to do without redundancy as well.
     engine : Local or Dask, optional
-        Where machines work.
+        Where machines work; its progress is part of this one's.
     seed : int
         Of all that is drawn.
     progress : callable, optional
@@ -353,7 +356,10 @@ def compare(
         solutions.append(Solution(name, np.asarray(centers, np.float64), of_all, attack))
 
     def solved(points: Floats) -> Floats:
-        return np.asarray(solver(k, n_init=STARTS, random_state=int(rng.integers(2**31))).fit(points).cluster_centers_)
+        model = solver(k, n_init=STARTS, random_state=int(rng.integers(2**31)))
+        with threadpool_limits(1, "openmp"), warnings.catch_warnings():  # scikit-learn's threads add in any order
+            warnings.simplefilter("ignore", ConvergenceWarning)  # where fewer points than k are different
+            return np.asarray(model.fit(points).cluster_centers_)
 
     def fitted(assignment: Assignment, attacked: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """What machines honestly say, and an estimator for each attack."""

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -187,11 +188,12 @@ def test_machines_work_once_for_all_attacks():
         assert np.array_equal(one.centers, other.centers)
 
 
-def test_the_same_seed_gives_the_same():
-    X, _ = data()
-    matrices = {"ours": bernoulli(6, 400, 0.6, 1)}
-    one, again = (lab.compare(X, 4, matrices, t=1, seed=3) for _ in range(2))
-    other = lab.compare(X, 4, matrices, t=1, seed=4)
+@pytest.mark.parametrize("method", lab.METHODS)
+def test_the_same_seed_gives_the_same(method):
+    X, _ = data(4000)
+    matrices = {"ours": bernoulli(6, 4000, 0.6, 1)}
+    one, again = (lab.compare(X, 4, matrices, t=1, seed=3, method=method) for _ in range(2))
+    other = lab.compare(X, 4, matrices, t=1, seed=4, method=method)
     assert all(np.array_equal(a.centers, b.centers) for a, b in zip(one.solutions, again.solutions, strict=True))
     assert not np.array_equal(one.solutions[1].centers, other.solutions[1].centers)
 
@@ -215,8 +217,9 @@ def test_points_of_other_kinds(dtype):
     assert made.relative(made.solutions[-1]) < 1.1
 
 
-def test_all_points_equal():
-    made = lab.compare(np.ones((20, 2)), 3, {"ours": fractional_repetition(5, 20, 3)}, t=1)
+@pytest.mark.parametrize("method", lab.METHODS)
+def test_all_points_equal(method):
+    made = lab.compare(np.ones((20, 2)), 3, {"ours": fractional_repetition(5, 20, 3)}, t=1, method=method)
     assert by_name(made)["ours"].cost == 0 and made.relative(by_name(made)["ours"]) == 1
     assert math.isinf(made.relative(by_name(made)[lab.PLAIN_AVERAGE])) or by_name(made)[lab.PLAIN_AVERAGE].cost == 0
 
@@ -352,6 +355,27 @@ def test_the_page_says_what_its_tables_say():
         assert table["repetition, s = 5"][1] == ("25.00" if k_means else "7.50")
         assert worst(table, "repetition, s = 5", "cost")[0] <= 1.005
         assert all(table[name][1] == "" for name in table if not name.startswith("repetition"))
+
+
+def test_the_examples_of_the_page_run():
+    text = PAGE.read_text("utf-8")
+    [block] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    names = {"X": data(300, 15)[0]}
+    exec(block, names)
+    assert names["model"].factor_ == pytest.approx(5.25) and len(names["model"].kept_) == 7
+
+
+def test_the_commands_of_the_page_are_understood():
+    pytest.importorskip("click")
+    from robustcore import cli
+
+    [block] = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    lines = block.replace("\\\n", "").splitlines()
+    assert len(lines) == 4
+    for line in lines:
+        program, command, *arguments = shlex.split(line, comments=True)
+        assert (program, command) == ("robustcore", "cluster")
+        cli.cluster.make_context("cluster", arguments)
 
 
 @pytest.mark.slow
