@@ -69,6 +69,15 @@ class Scene:
         The machines that lie, in order.
     k, t, power : int
         The number of centers, how many machines may lie, and 1 for k-medians, 2 for k-means.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from robustcore.clustering import Assignment, Scene
+    >>> X, everything = np.array([[0.0], [4.0]]), Assignment(np.ones((3, 2)))
+    >>> scene = Scene(X, None, everything, [np.array([[2.0]])] * 3, np.array([1]), k=1, t=1, power=2)
+    >>> scene.extent, scene.cost(0, np.array([[1.0]]))
+    (4.0, (10.0, array([2.])))
     """
 
     X: NDArray[Any]
