@@ -17,7 +17,7 @@ from robustcore.clustering.assignment import Assignment, resilience
 from robustcore.clustering.attacks import Attack, Scene, make_attack
 from robustcore.clustering.engines import Engine, Local, Task
 from robustcore.clustering.fusion import approximation, summarise
-from robustcore.clustering.kmedians import KMedians, _unit, _use_idle, as_clusters, as_weights, assign, total
+from robustcore.clustering.kmedians import KMedians, as_clusters, as_weights, assign, total, unit_of, use_idle
 
 with extra("clustering", "clustering needs scipy, scikit-learn and networkx"):
     from sklearn.base import BaseEstimator, ClusterMixin
@@ -78,7 +78,7 @@ class _ByzantineClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         liars = _liars(name, self.byzantine, m, np.random.default_rng(of_liars))
 
         # Where squares of the numbers are none, everything up to the end is in another unit.
-        unit = _unit(points)
+        unit = unit_of(points)
         seen = points if unit == 1.0 else points * np.asarray(unit, points.dtype)
         solve = partial(type(self)._solve, k=k)
         tasks = [
@@ -120,7 +120,7 @@ class _ByzantineClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     def _nearest(self, X: ArrayLike) -> tuple[NDArray[np.int32], Floats]:
         points = validate_data(self, X, reset=False, dtype=NUMBERS, order="C")
-        unit = _unit(points)
+        unit = unit_of(points)
         labels, distances = assign(points * np.asarray(unit, points.dtype), self.cluster_centers_ * unit)
         return labels, distances / unit
 
@@ -202,7 +202,7 @@ def _settled(points: NDArray[Any], weights: Floats | None, centers: Floats, done
         counted = points.T if weights is None else weights * points.T
         sums = np.stack([np.bincount(labels, column, len(centers)) for column in counted], axis=1)
         centers = sums / np.where(mass > 0.0, mass, 1.0)[:, np.newaxis]
-        _use_idle(points, weights, labels, distances, centers)
+        use_idle(points, weights, labels, distances, centers)
     return best, done
 
 
@@ -319,8 +319,8 @@ class ByzantineKMeans(_ByzantineClustering):
     -----
     Condition: every point is held by more than t machines.
 
-    Guarantee: ``factor_``, 10 (1 + delta) times the smallest cost, for optimal solvers (it is 9 (1 + delta) in truth:
-    see `approximation`).
+    Guarantee: ``factor_``, 9 (1 + delta) times the smallest cost, for optimal solvers (the paper proves 10: see
+    `approximation`).
 
     References
     ----------
@@ -335,7 +335,7 @@ class ByzantineKMeans(_ByzantineClustering):
     >>> A = fractional_repetition(10, len(X), s=5)
     >>> model = ByzantineKMeans(3, t=2, assignment=A, byzantine=2, attack="malformed", random_state=0).fit(X)
     >>> model.malformed_[5], round(model.factor_, 3)
-    ('its centers have shape (4, 2), not (3, 2)', 16.667)
+    ('its centers have shape (4, 2), not (3, 2)', 15.0)
     >>> model.cluster_centers_[:, 0].round() + 0.0
     array([ 0., 20., 40.])
     """

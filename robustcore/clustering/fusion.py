@@ -240,7 +240,8 @@ def approximation(delta: float, power: int, local: float = 1.0, final: float = 1
     Returns
     -------
     float
-        (alpha + beta (alpha + 1)) (1 + delta) for k-medians, (2 alpha + 4 beta (alpha + 1)) (1 + delta) for k-means.
+        (a + b (a + 1))^power (1 + delta), where a and b are the power-th roots of alpha and beta: 3 (1 + delta) for
+        k-medians and 9 (1 + delta) for k-means, where solvers are optimal.
 
     Notes
     -----
@@ -250,25 +251,28 @@ def approximation(delta: float, power: int, local: float = 1.0, final: float = 1
     honest one was left aside that costs no less). For any centers C,
     S = sum of rho cost(P_i, Y_i) over the kept <= the same over R <= alpha (1 + delta) cost(P, C), as every point is
     held by at most (1 + delta) / rho machines of R. Moving the points of each kept machine to their nearest center in
-    Y_i costs S, so by the triangle inequality, for k-medians, cost(P, result) <= S + cost(Y, g, result)
-    <= S + beta cost(Y, g, C) <= S + beta (S + (1 + delta) cost(P, C)); for k-means with a factor 2 for each of the two
-    moves. Minkowski's inequality, for the roots of the costs, is sharper than that:
-    (sqrt(alpha) + sqrt(beta) (sqrt(alpha) + 1))^2 (1 + delta), which is 9 (1 + delta) for optimal solvers.
+    Y_i costs S. Roots of costs obey the triangle inequality (Minkowski), so with r the root,
+    r(cost(P, result)) <= r(S) + r(cost(Y, g, result)) <= r(S) + b r(cost(Y, g, C)) <= r(S) + b (r(S) + r((1 + delta)
+    cost(P, C))).
 
     Source: Bulusu, Gandikota, Mazumdar, Rawat, Varshney, *Byzantine resilient distributed clustering with redundant
-    data assignment*, Theorems III.4 and III.5 and their proofs, where solvers are optimal: 3 (1 + delta) and
-    10 (1 + delta).
+    data assignment*, Theorems III.4 and III.5 and their proofs. For k-means the paper has 2 (x^2 + y^2) for (x + y)^2,
+    twice, and so 2 alpha + 4 beta (alpha + 1), which is 10, in place of 9.
 
     Examples
     --------
     >>> from robustcore.clustering import approximation
     >>> approximation(delta=0.5, power=1), approximation(delta=0.5, power=2), approximation(0.0, 2, local=2.0)
-    (4.5, 15.0, 16.0)
+    (4.5, 13.5, 14.65685424949238)
     """
     name = "approximation"
     delta = as_number(name, "delta", delta, ">= 0")
     alpha, beta = as_number(name, "local", local), as_number(name, "final", final)
     if min(alpha, beta) < 1.0:
         raise ValueError(f"{name}: no solver is better than the best; local = {alpha} and final = {beta} must be >= 1")
-    factor = alpha + beta * (alpha + 1.0) if power == 1 else 2.0 * alpha + 4.0 * beta * (alpha + 1.0)
-    return factor * (1.0 + delta)
+    if power not in (1, 2):
+        raise ValueError(f"{name}: power is 1 for k-medians, 2 for k-means, not {power!r}")
+    if power == 2:
+        alpha, beta = math.sqrt(alpha), math.sqrt(beta)
+    factor: float = (alpha + beta * (alpha + 1.0)) ** power * (1.0 + delta)
+    return factor

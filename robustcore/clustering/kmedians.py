@@ -182,7 +182,7 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name} must be at least {least}; it is {getattr(self, name)}")
         weights = as_weights(sample_weight, len(points))
-        unit = _unit(points)
+        unit = unit_of(points)
         seen = points if unit == 1.0 else points * np.asarray(unit, points.dtype)
         draw = check_random_state(self.random_state)
         few, of_few = seen, weights
@@ -220,7 +220,7 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         cost = total(weights, distances)
         for iteration in range(1, self.max_iter + 1):
             moved = _core.cluster_medians(X, weights, labels, centers, EXACT, get_num_threads())
-            _use_idle(X, weights, labels, distances, moved)
+            use_idle(X, weights, labels, distances, moved)
             labels, distances = assign(X, moved)
             before, cost = cost, total(weights, distances)
             if not cost < before:  # by rounding alone
@@ -264,7 +264,7 @@ def as_clusters(n_clusters: Any, n: int) -> int:
     return int(n_clusters)
 
 
-def _unit(X: Points) -> float:
+def unit_of(X: Points) -> float:
     """A power of two that brings the numbers of X where their squares are numbers, if they are not there."""
     most = max(float(X.max()), -float(X.min()))  # without a copy
     return 1.0 if most == 0.0 or 1 / FAR < most < FAR else 2.0 ** -max(-1000, min(1000, math.frexp(most)[1]))
@@ -321,7 +321,7 @@ class _Swaps:
         return swapped, total(self.weights, with_it) + float(missed[c])
 
 
-def _use_idle(X: Points, weights: Floats | None, labels: Labels, distances: Floats, centers: Floats) -> None:
+def use_idle(X: Points, weights: Floats | None, labels: Labels, distances: Floats, centers: Floats) -> None:
     """Centers without points go to the points that cost most."""
     idle = np.flatnonzero(np.bincount(labels, weights, len(centers)) == 0.0)
     if not len(idle):

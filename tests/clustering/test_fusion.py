@@ -229,8 +229,9 @@ class Everything:
 
     def check(self, replies):
         cost, slack = self.cost(replies), 1e-6 * self.opt + 1e-12 * self.A.n
-        assert cost <= approximation(self.delta, self.power) * self.opt + slack  # Theorems III.4 and III.5
-        assert cost <= [3, 9][self.power - 1] * (1 + self.delta) * self.opt + slack  # by Minkowski's inequality
+        factor = approximation(self.delta, self.power)
+        assert factor <= [3, 10][self.power - 1] * (1 + self.delta)  # as in Theorems III.4 and III.5
+        assert cost <= factor * self.opt + slack
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -270,10 +271,10 @@ def test_theorems_iii_4_and_iii_5_under_whatever_the_filter_lets_pass(power):
 
 
 def test_the_factors():
-    assert [approximation(0.0, power) for power in (1, 2)] == [3.0, 10.0]
+    assert [approximation(0.0, power) for power in (1, 2)] == [3.0, 9.0]
     assert approximation(1.0, 1, local=2.0, final=3.0) == (2 + 3 * 3) * 2
-    assert approximation(1.0, 2, local=2.0, final=3.0) == (2 * 2 + 4 * 3 * 3) * 2
-    for bad in ({"local": 0.5}, {"final": math.nan}, {"delta": -1.0}, {"delta": math.inf}):
+    assert approximation(1.0, 2, local=4.0, final=9.0) == (2 + 3 * 3) ** 2 * 2 < (2 * 4 + 4 * 9 * 5) * 2  # the paper's
+    for bad in ({"power": 3}, {"local": 0.5}, {"final": math.nan}, {"delta": -1.0}, {"delta": math.inf}):
         with pytest.raises(ValueError):
             approximation(**{"delta": 0.0, "power": 1} | bad)
 
