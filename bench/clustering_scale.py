@@ -21,7 +21,8 @@ from rich.progress import Progress
 
 from robustcore.agreement.report import human
 from robustcore.clustering import ByzantineKMedians, Local, fractional_repetition
-from robustcore.clustering.experiment import gaussians, local_workers, match
+from robustcore.clustering.experiment import local_workers
+from robustcore.clustering.mixture import gaussians, match
 
 N, D, K, M, T, COPIES = 2_000_000, 16, 25, 20, 4, 9
 

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from sklearn.cluster import KMeans
 
-from robustcore.clustering import experiment, pictures, points
+from robustcore.clustering import experiment, mixture, pictures, points, table
 
 SEEDS = 20
 PICTURED = 5  # the seed whose costs are near the medians
 BEGIN, END = "<!-- tables: python -m bench.section_v docs s1.txt -->", "<!-- end of tables -->"
 
 
-def data(s1: Path | None) -> dict[str, tuple[experiment.Floats, experiment.Floats]]:
+def data(s1: Path | None) -> dict[str, tuple[mixture.Floats, mixture.Floats]]:
     """Points and true centers by name; those of S1, which come without, are the best of many starts of k-means."""
-    X, truth, _ = experiment.gaussians()
+    X, truth, _ = mixture.gaussians()
     known = {"The generated mixture": (X, truth)}
     if s1 is not None:
         X = points.load(s1)
@@ -33,13 +33,13 @@ def tables(s1: Path | None) -> str:
     for name, (X, truth) in data(s1).items():
         for method in experiment.METHODS:
             print(f"{name}, {method}", file=sys.stderr, flush=True)
-            out += [f"**{name}, {method}**", experiment.markdown(experiment.section_v(X, truth, method, seeds=SEEDS))]
+            out += [f"**{name}, {method}**", table.markdown(table.section_v(X, truth, method, seeds=SEEDS))]
     return "\n\n".join(out)
 
 
 def draw(path: Path) -> None:
-    X, truth, _ = experiment.gaussians()
-    made = experiment.run(X, len(truth), t=3, p=experiment.P, truth=truth, seed=PICTURED)
+    X, truth, _ = mixture.gaussians()
+    made = experiment.run(X, len(truth), t=3, p=table.P, truth=truth, seed=PICTURED)
     pictures.plot(X, made, path, truth=truth)
 
 

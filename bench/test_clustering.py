@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 from sklearn.cluster import KMeans
 
 from robustcore.clustering import KMedians, assign
-from robustcore.clustering.experiment import gaussians
+from robustcore.clustering.mixture import gaussians
 
 K = 15
 SEEDS = range(5)  # of which the costs are

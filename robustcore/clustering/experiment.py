@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from robustcore._constraints import as_count, as_number, check_least
+from robustcore._constraints import as_count
 from robustcore._extras import extra
 from robustcore._geometry import Progress
 from robustcore.clustering.assignment import Assignment, bernoulli, expander, fractional_repetition, resilience
@@ -22,161 +21,17 @@ from robustcore.clustering.byzantine import ByzantineKMeans, ByzantineKMedians
 from robustcore.clustering.engines import Dask, Local
 from robustcore.clustering.fusion import cost
 from robustcore.clustering.kmedians import FAR, KMedians
+from robustcore.clustering.mixture import Floats, Ints, extent_of
 
 with extra("clustering", "clustering needs scipy, scikit-learn and networkx"):
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_bipartite_matching
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_array
     from threadpoolctl import threadpool_limits
 
-Floats = NDArray[Any]
-Ints = NDArray[np.int64]
-
-NEAR = 0.05  # of the extent: a true centre that has one of ours so near is found
-# The shape of S1 (Fränti, Virmajoki 2006), measured: each in units of the extent.
-WIDEST = (0.030, 0.038)  # the larger standard deviation of a cluster
-SHAPE = (0.6, 1.0)  # the smaller ones, in units of the larger
-APART = 0.165  # no two centres are nearer
-MARGIN = 0.12  # nor is one nearer to the edge
-SIZES = (300, 350)  # of the smallest and of the largest cluster, if there are 5000 points in 15
-
-
-def gaussians(
-    n: int = 5000, k: int = 15, d: int = 2, *, extent: float = 1e6, rng: Any = 0
-) -> tuple[Floats, Floats, Ints]:
-    """Draw a mixture of the shape of the data set S1: k stretched Gaussian clusters that overlap slightly.
-
-    Parameters
-    ----------
-    n, k, d : int
-        Points, clusters, dimensions.
-    extent : float
-        The edge of the box that the centres are in, and nearly all points.
-    rng : None, int or numpy.random.Generator
-        What is drawn from.
-
-    Returns
-    -------
-    points : (n, d) float64
-        One cluster after the other, as S1 has them.
-    centers : (k, d) float64
-        The true ones.
-    labels : (n,) int64
-        The cluster of each point.
-
-    Raises
-    ------
-    ValueError
-        When k clusters so far apart do not fit into a box of so few dimensions (about 20 do in the plane), or n < k, or
-        the extent is not above 0.
-
-    Notes
-    -----
-    Cost: n d numbers drawn, n d^2 multiplications. Sizes differ by up to a seventh, distances between centres are at
-    least 0.165 extents, and clusters are at most 0.030 to 0.038 extents wide (one standard deviation).
-
-    References
-    ----------
-    P. Fränti, O. Virmajoki, *Iterative shrinking method for clustering problems*, Pattern Recognition 39(5), 2006.
-
-    Examples
-    --------
-    >>> from robustcore.clustering.experiment import gaussians
-    >>> X, centers, labels = gaussians()
-    >>> X.shape, centers.shape, np.bincount(labels)[:3]
-    ((5000, 2), (15, 2), array([308, 311, 315]))
-    """
-    n, k, d = as_count("gaussians", "n", n), as_count("gaussians", "k", k), as_count("gaussians", "d", d)
-    for name, count, least in (("k", k, 1), ("d", d, 1), ("n", n, k)):
-        check_least("gaussians", name, count, least)
-    extent = as_number("gaussians", "extent", extent)
-    rng = np.random.default_rng(rng)
-    centers = extent * _apart(k, d, rng)
-    ends = np.round(np.cumsum(np.linspace(*SIZES, k)) / np.linspace(*SIZES, k).sum() * n).astype(np.int64)
-    labels = np.repeat(np.arange(k), np.diff(ends, prepend=0))
-    X = rng.standard_normal((n, d))
-    for j, center in enumerate(centers):
-        widths = extent * rng.uniform(*WIDEST) * np.append(rng.uniform(*SHAPE, d - 1), 1.0)
-        turned, _ = np.linalg.qr(rng.standard_normal((d, d)))
-        own = slice(ends[j - 1] if j else 0, ends[j])
-        X[own] = X[own] * widths @ turned.T + center
-    return X, centers, labels
-
-
-def _apart(k: int, d: int, rng: np.random.Generator) -> Floats:
-    """(k, d): points in the unit box, none near another or the edge."""
-    for _ in range(20):
-        found = np.empty((0, d))
-        for point in rng.uniform(MARGIN, 1 - MARGIN, (200 * k, d)):
-            if (np.hypot.reduce(found - point, axis=1) >= APART).all():
-                found = np.vstack([found, point])
-            if len(found) == k:
-                return found
-    raise ValueError(f"gaussians: {k} clusters so far apart do not fit into {d} dimension{'s' * (d > 1)}")
-
-
-def extent_of(X: Floats) -> float:
-    """The longest edge of the box around points.
-
-    Parameters
-    ----------
-    X : (n, d) array
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> from robustcore.clustering.experiment import extent_of
-    >>> extent_of(np.array([[0.0, 1.0], [2.0, 9.0]]))
-    8.0
-    """
-    return float((np.asarray(X.max(axis=0), np.float64) - np.asarray(X.min(axis=0), np.float64)).max())
-
-
-def match(centers: Floats, truth: Floats, extent: float, *, near: float = NEAR) -> NDArray[np.bool_]:
-    """Say which true centres have been found: as many as can have a centre of their own that is near.
-
-    Parameters
-    ----------
-    centers : (k, d) array
-        Those found; one that is not finite is near to nothing.
-    truth : (q, d) array
-        The true ones.
-    extent : float
-        The unit of distances, as from `extent_of`.
-    near : float
-        What still counts as found, in extents.
-
-    Returns
-    -------
-    (q,) bool
-
-    Notes
-    -----
-    Cost: k q distances, and a largest matching between those that are near.
-
-    Examples
-    --------
-    >>> from robustcore.clustering.experiment import match
-    >>> match(np.array([[0.0], [0.1], [7.0]]), np.array([[0.1], [5.0], [7.1], [0.0]]), extent=10.0).tolist()
-    [True, False, True, True]
-    """
-    truth = np.asarray(truth, np.float64)
-    with np.errstate(all="ignore"):
-        apart = np.asarray(centers, np.float64)[None] - truth[:, None]
-        close = np.hypot.reduce(apart, axis=2) <= near * extent
-    return np.asarray(maximum_bipartite_matching(csr_array(close), perm_type="column") >= 0)
-
-
-# ---- the ways to cluster ---------------------------------------------------------------------------------------
-
 METHODS = {"k-medians": (ByzantineKMedians, KMedians, 1), "k-means": (ByzantineKMeans, KMeans, 2)}
-P = (0.1, 0.2)  # of Section V
 STARTS = 10  # of the solver that sees all points, or all centres
 LOCAL_STARTS = 4  # of machines, for the progress
 CENTRALISED, NO_REDUNDANCY, IN_ORDER, PLAIN_AVERAGE = (
@@ -319,7 +174,8 @@ def compare(
     Examples
     --------
     >>> from robustcore.clustering import fractional_repetition
-    >>> from robustcore.clustering.experiment import compare, gaussians
+    >>> from robustcore.clustering.experiment import compare
+    >>> from robustcore.clustering.mixture import gaussians
     >>> X, truth, _ = gaussians(600, 3)
     >>> made = compare(X, 3, {"ours": fractional_repetition(m=5, n=600, s=3)}, t=1)
     >>> [solution.name for solution in made.solutions]
@@ -600,7 +456,8 @@ def run(
 
     Examples
     --------
-    >>> from robustcore.clustering.experiment import gaussians, run
+    >>> from robustcore.clustering.experiment import run
+    >>> from robustcore.clustering.mixture import gaussians
     >>> run(gaussians(300, 3)[0], 3, t=1, m=5, baselines=False).solutions[0].name
     'repetition, s = 3'
     """
@@ -625,141 +482,3 @@ def run(
             seed=seed,
             progress=progress,
         )
-
-
-# ---- the table of section V ------------------------------------------------------------------------------------
-
-ATTACKED = ("random", "shift", "attract")
-COLUMNS = (
-    "solution",
-    "points per machine",
-    "proved",
-    *(part for attack in ATTACKED for part in (f"{attack}: cost", "found")),
-)
-
-
-@dataclass
-class Row:
-    """A way to cluster, over all seeds.
-
-    Attributes
-    ----------
-    name : str
-    share : float
-        Of the points, how many a machine has, on average.
-    factor : float
-        How many times the smallest cost is proved to be the most; NaN where nothing is.
-    costs : dict of str to list of float
-        Attack, and for each seed the cost, where the best that the solver found with all points is 1.
-    found : dict of str to list of int
-        Attack, and for each seed how many true centres have one of ours within 5 % of the extent.
-    """
-
-    name: str
-    share: float
-    factor: float = math.nan
-    costs: dict[str, list[float]] = field(default_factory=lambda: {attack: [] for attack in ATTACKED})
-    found: dict[str, list[int]] = field(default_factory=lambda: {attack: [] for attack in ATTACKED})
-
-
-def section_v(
-    X: Floats,
-    truth: Floats,
-    method: str = "k-medians",
-    *,
-    m: int = 10,
-    t: int = 3,
-    seeds: int = 20,
-    progress: Progress = None,
-) -> list[Row]:
-    """Run the experiment of Section V, for several seeds and attacks.
-
-    Parameters
-    ----------
-    X : (n, d) array
-        The points.
-    truth : (k, d) array
-        The true centers.
-    method : {"k-medians", "k-means"}
-        What to minimise.
-    m, t : int
-        Machines, and how many of them are Byzantine, drawn for each seed.
-    seeds : int
-        How many times; matrices, partitions and starts are other ones each time.
-    progress : callable, optional
-        Called with the share of the work that is done.
-
-    Returns
-    -------
-    list of Row
-        The baselines, Bernoulli matrices with p = 0.1 and 0.2, and a resilient matrix, each point on half the machines.
-
-    Raises
-    ------
-    ValueError
-        As `compare`.
-
-    Notes
-    -----
-    Cost: with 5000 points in the plane about a second for each seed.
-
-    References
-    ----------
-    Bulusu, Gandikota, Mazumdar, Rawat, Varshney, *Byzantine resilient distributed clustering with redundant data
-    assignment*, Section V and Figures 1 and 2.
-
-    Examples
-    --------
-    >>> from robustcore.clustering.experiment import gaussians, section_v
-    >>> X, truth, _ = gaussians(300, 3)
-    >>> [row.name for row in section_v(X, truth, seeds=1)][3:6]
-    ['plain average', 'Bernoulli, p = 0.1', 'Bernoulli, p = 0.2']
-    """
-    check_least("section_v", "seeds", as_count("section_v", "seeds", seeds), 1)
-    rows: dict[str, Row] = {}
-    for seed in range(seeds):
-
-        def share(done: float, seed: int = seed) -> None:
-            if progress is not None:
-                progress((seed + done) / seeds)
-
-        made = compare(
-            X,
-            len(truth),
-            assignments(m, len(X), t, p=P, seed=seed) | assignments(m, len(X), t, s=-(-m // 2)),
-            t=t,
-            attacks=ATTACKED,
-            method=method,
-            seed=seed,
-            progress=share,
-        )
-        for solution in made.solutions:
-            model = solution.model
-            row = rows.setdefault(solution.name, Row(solution.name, 1.0 if solution.name == CENTRALISED else 1 / m))
-            if model is not None:
-                row.share = float(model.assignment_.load.mean() / len(X))
-                row.factor = math.nan if model.factor_ is None else model.factor_
-            found = int(match(solution.centers, truth, made.extent).sum())
-            for attack in ATTACKED if solution.attack is None else [solution.attack]:
-                row.costs[attack].append(solution.cost)
-                row.found[attack].append(found)
-    best = min(rows[CENTRALISED].costs[ATTACKED[0]])
-    for row in rows.values():
-        row.costs = {attack: [cost / best for cost in costs] for attack, costs in row.costs.items()}
-    return list(rows.values())
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a table for a page: costs as median (worst), found as mean (worst)."""
-    lines = [COLUMNS, ["---"] + ["---:"] * (len(COLUMNS) - 1)]
-    for row in rows:
-        cells = [row.name, f"{row.share:.0%}", "" if math.isnan(row.factor) else f"{row.factor:.2f}"]
-        for attack in ATTACKED:
-            costs, found = row.costs[attack], row.found[attack]
-            cells += [f"{_short(np.median(costs))} ({_short(max(costs))})", f"{np.mean(found):.1f} ({min(found)})"]
-        lines.append(cells)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _short(cost: float) -> str:
-    return f"{cost:.3f}" if cost < 10 else f"{cost:.0f}"

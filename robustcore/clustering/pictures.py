@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robustcore._extras import extra
-from robustcore.clustering.experiment import NEAR, Comparison, Solution, match
+from robustcore.clustering.experiment import Comparison, Solution
+from robustcore.clustering.mixture import NEAR, match
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from robustcore.clustering.experiment import Comparison, Solution, match
+from robustcore.clustering.experiment import Comparison, Solution
+from robustcore.clustering.mixture import match
 
 if TYPE_CHECKING:
     from rich.console import Console

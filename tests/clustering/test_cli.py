@@ -25,6 +25,7 @@ from robustcore.clustering import (
     fractional_repetition,
 )
 from robustcore.clustering import experiment as lab
+from robustcore.clustering import mixture as known
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def run(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def mixture(tmp_path):
     """600 points of four clusters in a file, and their centres in another."""
-    X, truth, _ = lab.gaussians(600, 4)
+    X, truth, _ = known.gaussians(600, 4)
     np.savetxt(tmp_path / "points.csv", X, delimiter=",", header="x,y", comments="", fmt="%.17g")
     np.savetxt(tmp_path / "truth.txt", truth, fmt="%.17g")
     return X, truth
@@ -86,7 +87,7 @@ def test_facts_are_those_of_the_library(run, mixture, method, estimator):
     for fact, solution in zip(facts["solutions"], made.solutions, strict=True):
         assert fact["name"] == solution.name and fact["cost"] == solution.cost
         assert fact["centers"] == solution.centers.tolist()
-        assert fact["found"] == lab.match(solution.centers, truth, made.extent).sum()
+        assert fact["found"] == known.match(solution.centers, truth, made.extent).sum()
     fact = facts["solutions"][-1]
     assert fact["kept"] == model.kept_.tolist() and fact["costs"] == model.costs_.tolist() and fact["malformed"] == {}
     assert (fact["rho"], fact["delta"], fact["factor"]) == (model.rho_, model.delta_, model.factor_)

@@ -19,6 +19,8 @@ from sklearn.cluster import KMeans
 from robustcore import ConstraintError
 from robustcore.clustering import KMedians, Local, assign, bernoulli, fractional_repetition, points
 from robustcore.clustering import experiment as lab
+from robustcore.clustering import mixture as known
+from robustcore.clustering import table as section_v_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "clustering.md"
 S1 = Path(__file__).parents[3] / "shared" / "data" / "s1" / "s1.txt"
@@ -30,21 +32,21 @@ S1 = Path(__file__).parents[3] / "shared" / "data" / "s1" / "s1.txt"
 @given(n=st.integers(1, 300), k=st.integers(1, 8), d=st.integers(2, 5), seed=st.integers(0, 99))
 def test_mixtures_are_what_they_say(n, k, d, seed):
     n += k
-    X, centers, labels = lab.gaussians(n, k, d, extent=10.0, rng=seed)
+    X, centers, labels = known.gaussians(n, k, d, extent=10.0, rng=seed)
     assert X.shape == (n, d) and centers.shape == (k, d)
     assert (np.diff(labels) >= 0).all() and (np.bincount(labels, minlength=k) > 0).all()
     for a, b in itertools.combinations(centers, 2):
-        assert np.linalg.norm(a - b) >= 10 * lab.APART
-    assert np.linalg.norm(X - centers[labels], axis=1).max() < 10 * lab.WIDEST[1] * (math.sqrt(d) + 5)
-    assert np.array_equal(X, lab.gaussians(n, k, d, extent=10.0, rng=seed)[0])
+        assert np.linalg.norm(a - b) >= 10 * known.APART
+    assert np.linalg.norm(X - centers[labels], axis=1).max() < 10 * known.WIDEST[1] * (math.sqrt(d) + 5)
+    assert np.array_equal(X, known.gaussians(n, k, d, extent=10.0, rng=seed)[0])
 
 
 def test_the_mixture_has_the_shape_of_s1():
     """15 clusters of 300 to 360 points that overlap slightly, about a million wide."""
-    X, truth, labels = lab.gaussians()
+    X, truth, labels = known.gaussians()
     sizes = np.bincount(labels)
     assert len(X) == 5000 and len(sizes) == 15 and sizes.min() >= 300 and sizes.max() <= 360
-    assert 0.8e6 < lab.extent_of(X) < 1.1e6
+    assert 0.8e6 < known.extent_of(X) < 1.1e6
     mistaken = (assign(X, truth)[0] != labels).mean()
     assert 0.001 < mistaken < 0.02
 
@@ -53,17 +55,17 @@ def test_the_mixture_has_the_shape_of_s1():
 def test_s1_is_near():
     """Of S1 and of the mixture, k-means finds clusters that are as large and as wide."""
     shapes = []
-    for X in (points.load(S1), lab.gaussians()[0]):
+    for X in (points.load(S1), known.gaussians()[0]):
         assert X.shape == (5000, 2)
         found = KMeans(15, n_init=10, random_state=0).fit(X)
-        shapes.append((math.sqrt(found.inertia_ / 5000) / lab.extent_of(X), np.bincount(found.labels_).min()))
+        shapes.append((math.sqrt(found.inertia_ / 5000) / known.extent_of(X), np.bincount(found.labels_).min()))
     assert shapes[0] == pytest.approx(shapes[1], rel=0.1)
 
 
 @pytest.mark.parametrize("wrong", [{"k": 40}, {"n": 3, "k": 4}, {"k": 0}, {"d": 0}, {"extent": 0.0}, {"k": 9, "d": 1}])
 def test_mixtures_that_there_are_not(wrong):
     with pytest.raises(ValueError, match="gaussians"):
-        lab.gaussians(**({"n": 100} | wrong))
+        known.gaussians(**({"n": 100} | wrong))
 
 
 # ---- what counts as found --------------------------------------------------------------------------------------
@@ -73,7 +75,7 @@ def test_mixtures_that_there_are_not(wrong):
 def test_as_many_are_found_as_can_be(seed, k, q):
     rng = np.random.default_rng(seed)
     centers, truth = rng.integers(0, 6, (k, 1)).astype(float), rng.integers(0, 6, (q, 1)).astype(float)
-    found = lab.match(centers, truth, extent=10.0, near=0.1)
+    found = known.match(centers, truth, extent=10.0, near=0.1)
     close = np.abs(centers - truth.T) <= 1.0
     most = max(
         sum(bool(close[i, j]) for i, j in zip(chosen, places, strict=True))
@@ -87,19 +89,19 @@ def test_as_many_are_found_as_can_be(seed, k, q):
 
 def test_one_centre_finds_one():
     two = np.array([[0.0, 0.0], [0.1, 0.0]])
-    assert lab.match(two[:1], two, extent=100.0).sum() == 1
-    assert lab.match(two, two, extent=100.0).sum() == 2
-    assert lab.match(np.full((2, 2), np.nan), two, extent=100.0).sum() == 0
-    assert lab.match(np.full((2, 2), np.inf), two, extent=100.0).sum() == 0
-    assert lab.match(two - (5.0, 0.0), two, extent=100.0).sum() == 2
-    assert lab.match(two + 5.2, two, extent=100.0).sum() == 0
+    assert known.match(two[:1], two, extent=100.0).sum() == 1
+    assert known.match(two, two, extent=100.0).sum() == 2
+    assert known.match(np.full((2, 2), np.nan), two, extent=100.0).sum() == 0
+    assert known.match(np.full((2, 2), np.inf), two, extent=100.0).sum() == 0
+    assert known.match(two - (5.0, 0.0), two, extent=100.0).sum() == 2
+    assert known.match(two + 5.2, two, extent=100.0).sum() == 0
 
 
 # ---- the ways to cluster ---------------------------------------------------------------------------------------
 
 
 def data(n=400, k=4):
-    X, truth, _ = lab.gaussians(n, k)
+    X, truth, _ = known.gaussians(n, k)
     return X, truth
 
 
@@ -125,7 +127,7 @@ def test_costs_are_those_of_the_centres(method):
 def test_the_plain_average_is_moved_and_ours_is_not():
     X, truth = data()
     made = by_name(lab.compare(X, 4, {"ours": fractional_repetition(6, 400, 3)}, t=1, attacks=("shift",)))
-    extent = lab.extent_of(X)
+    extent = known.extent_of(X)
     moved = (
         made[lab.PLAIN_AVERAGE].centers
         - made[lab.CENTRALISED].centers[
@@ -137,7 +139,7 @@ def test_the_plain_average_is_moved_and_ours_is_not():
     # One of six machines is a quarter of a diagonal away.
     diagonal = np.linalg.norm(np.ptp(X, axis=0))
     assert np.linalg.norm(moved, axis=1) == pytest.approx(np.full(4, diagonal / 24), rel=0.1)
-    assert lab.match(made["ours"].centers, truth, extent).all()
+    assert known.match(made["ours"].centers, truth, extent).all()
 
 
 @pytest.mark.parametrize("attack", ["nan", "silent", "malformed"])
@@ -147,14 +149,14 @@ def test_what_is_no_answer_ruins_at_most_the_average(attack):
     named = by_name(made)
     assert math.isinf(named[lab.PLAIN_AVERAGE].cost) == (attack == "nan")
     assert math.isinf(made.relative(named[lab.PLAIN_AVERAGE])) == (attack == "nan")
-    assert lab.match(named["ours"].centers, truth, made.extent).all()
+    assert known.match(named["ours"].centers, truth, made.extent).all()
     assert set(named["ours"].model.malformed_) == set(made.byzantine)
 
 
 def test_without_byzantine_machines_all_are_near():
     X, truth = data()
     made = lab.compare(X, 4, {"ours": fractional_repetition(5, 400, 1)}, t=0)
-    assert made.byzantine == () and all(lab.match(s.centers, truth, made.extent).all() for s in made.solutions)
+    assert made.byzantine == () and all(known.match(s.centers, truth, made.extent).all() for s in made.solutions)
     assert all(made.relative(solution) < 1.05 for solution in made.solutions)
 
 
@@ -164,9 +166,9 @@ def test_who_is_lost_with_whole_clusters():
     truth = np.arange(4.0)[:, None] * 100 + 0.5
     made = lab.compare(X, 4, {"ours": fractional_repetition(4, 200, 3)}, t=2, byzantine=[1, 0])
     named = by_name(made)
-    assert lab.match(named[lab.IN_ORDER].centers, truth, made.extent).tolist() == [False, False, True, True]
-    assert lab.match(named[lab.NO_REDUNDANCY].centers, truth, made.extent).all()
-    assert lab.match(named["ours"].centers, truth, made.extent).all()
+    assert known.match(named[lab.IN_ORDER].centers, truth, made.extent).tolist() == [False, False, True, True]
+    assert known.match(named[lab.NO_REDUNDANCY].centers, truth, made.extent).all()
+    assert known.match(named["ours"].centers, truth, made.extent).all()
     assert made.byzantine == (0, 1)
 
 
@@ -179,7 +181,9 @@ def test_machines_work_once_for_all_attacks():
             return super().solve(tasks)
 
     X, _ = data()
-    made = lab.compare(X, 4, {"ours": fractional_repetition(6, 400, 3)}, t=1, attacks=lab.ATTACKED, engine=Counted())
+    made = lab.compare(
+        X, 4, {"ours": fractional_repetition(6, 400, 3)}, t=1, attacks=section_v_table.ATTACKED, engine=Counted()
+    )
     assert asked == [6, 6, 6]  # two partitions, and ours
     alone = lab.compare(X, 4, {"ours": fractional_repetition(6, 400, 3)}, t=1, attacks=["shift"])
     ours = [s for s in made.solutions if s.attack == "shift"]
@@ -206,13 +210,13 @@ def test_progress_goes_from_nothing_to_everything():
     )
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0) and 0 < shares[0] < 0.9 and len(shares) > 24
     shares.clear()
-    lab.section_v(X, data()[1], seeds=2, progress=shares.append)
+    section_v_table.section_v(X, data()[1], seeds=2, progress=shares.append)
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int16, np.float16])
 def test_points_of_other_kinds(dtype):
-    X = (lab.gaussians(200, 3, extent=100.0)[0]).astype(dtype)
+    X = (known.gaussians(200, 3, extent=100.0)[0]).astype(dtype)
     made = lab.compare(X, 3, {"ours": fractional_repetition(5, 200, 3)}, t=1)
     assert made.relative(made.solutions[-1]) < 1.1
 
@@ -231,7 +235,7 @@ def test_scales_without_squares(scale):
     with pytest.raises(ValueError, match="another scale, or no baselines"):
         lab.run(X, 4, t=1, m=6)
     [ours] = lab.run(X, 4, t=1, m=6, baselines=False).solutions
-    assert lab.match(ours.centers, truth, lab.extent_of(X)).all()
+    assert known.match(ours.centers, truth, known.extent_of(X)).all()
 
 
 @pytest.mark.parametrize(
@@ -316,7 +320,7 @@ def printed():
     ):
         head, _, *lines = ([cell.strip() for cell in line.strip("|\n").split(" | ")] for line in table.splitlines())
         found[heading] = {line[0].strip("| "): dict(enumerate(line[1:])) for line in lines}
-        assert tuple(cell.strip("| ") for cell in head) == lab.COLUMNS
+        assert tuple(cell.strip("| ") for cell in head) == section_v_table.COLUMNS
     return found
 
 
@@ -334,8 +338,8 @@ def worst(table, name, what):
 def test_the_page_has_all_tables():
     tables = printed()
     assert set(tables) == {f"{data}, {m}" for data in ("The generated mixture", "S1") for m in lab.METHODS}
-    X, truth = lab.gaussians(300, 3)[:2]
-    names = [row.name for row in lab.section_v(X, truth, seeds=1)]
+    X, truth = known.gaussians(300, 3)[:2]
+    names = [row.name for row in section_v_table.section_v(X, truth, seeds=1)]
     assert all(list(table) == names for table in tables.values())
 
 
@@ -383,9 +387,9 @@ def test_the_commands_of_the_page_are_understood():
 def test_the_tables_are_measured(method):
     """Two of the twenty seeds again: they are within what is printed, but for another library's last digits."""
     table = printed()[f"The generated mixture, {method}"]
-    X, truth, _ = lab.gaussians()
-    for row in lab.section_v(X, truth, method, seeds=2):
-        for at, attack in enumerate(lab.ATTACKED):
+    X, truth, _ = known.gaussians()
+    for row in section_v_table.section_v(X, truth, method, seeds=2):
+        for at, attack in enumerate(section_v_table.ATTACKED):
             assert min(row.costs[attack]) >= 0.999
             assert max(row.costs[attack]) <= numbers(table[row.name][2 + 2 * at])[1] * 1.02
             assert min(row.found[attack]) >= numbers(table[row.name][3 + 2 * at])[1]
@@ -394,11 +398,11 @@ def test_the_tables_are_measured(method):
 @pytest.mark.slow
 def test_a_single_start_from_random_points_looks_like_figure_1b():
     """With all points on one machine, and nobody Byzantine."""
-    X, truth, _ = lab.gaussians()
+    X, truth, _ = known.gaussians()
     best = KMeans(15, n_init=20, random_state=0).fit(X).inertia_
     runs = [KMeans(15, n_init=1, init="random", random_state=seed).fit(X) for seed in range(20)]
     assert np.median([run.inertia_ for run in runs]) / best == pytest.approx(2.05, abs=0.3)
-    found = [lab.match(run.cluster_centers_, truth, lab.extent_of(X)).sum() for run in runs]
+    found = [known.match(run.cluster_centers_, truth, known.extent_of(X)).sum() for run in runs]
     assert np.mean(found) == pytest.approx(11.6, abs=0.6)
 
 
@@ -407,7 +411,7 @@ def test_s1_with_redundancy_is_as_on_one_machine():
     """One seed of the page's experiment on S1."""
     X = points.load(S1)
     truth = KMeans(15, n_init=20, random_state=0).fit(X).cluster_centers_
-    for row in lab.section_v(X, truth, seeds=1):
+    for row in section_v_table.section_v(X, truth, seeds=1):
         if row.name.startswith(("Bernoulli", "repetition")):
             assert all(max(costs) < 1.02 for costs in row.costs.values())
             assert all(min(found) == 15 for found in row.found.values())

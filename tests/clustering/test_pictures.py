@@ -12,11 +12,12 @@ from matplotlib.image import imread
 from matplotlib.patches import Circle
 
 from robustcore.clustering import experiment as lab
+from robustcore.clustering import mixture as known
 from robustcore.clustering import pictures
 
 
 def mixture(n, k, d):
-    X, truth, _ = lab.gaussians(n, k, d)
+    X, truth, _ = known.gaussians(n, k, d)
     return X, truth
 
 
@@ -54,9 +55,9 @@ def drawn(X, truth, **options):
     made = lab.run(X, len(truth), **options)
     axes, seen = Figure().add_subplot(), pictures._plane(X)
     solution = made.solutions[-1]
-    found = lab.match(solution.centers, truth, made.extent)
+    found = known.match(solution.centers, truth, made.extent)
     pictures._draw(axes, seen[0], seen[1](solution.centers))
-    pictures._draw_truth(axes, seen[1](truth), found, lab.NEAR * made.extent)
+    pictures._draw_truth(axes, seen[1](truth), found, known.NEAR * made.extent)
     pictures._say(axes, solution, found, made)
     return made, axes
 
@@ -70,7 +71,7 @@ def test_the_plane_has_all_that_it_should():
     assert np.array_equal(np.array(axes.collections[0].get_offsets()), X) and axes.collections[0].get_rasterized()
     rings = [patch for patch in axes.patches if isinstance(patch, Circle)]
     assert sorted(ring.center for ring in rings) == sorted(map(tuple, truth[:4]))
-    assert [ring.radius for ring in rings] == pytest.approx([lab.NEAR * lab.extent_of(X)] * 4)
+    assert [ring.radius for ring in rings] == pytest.approx([known.NEAR * known.extent_of(X)] * 4)
     assert {to_hex(ring.get_edgecolor()) for ring in rings} == {pictures.TRUTH}
     said = [text.get_text() for text in axes.texts]
     assert said == ["repetition, s = 3", f"{made.relative(made.solutions[-1]):.3f} times the cost; 4 of 4 found"]
