@@ -262,8 +262,8 @@ def approximation(delta: float, power: int, local: float = 1.0, final: float = 1
     Examples
     --------
     >>> from robustcore.clustering import approximation
-    >>> approximation(delta=0.5, power=1), approximation(delta=0.5, power=2), approximation(0.0, 2, local=2.0)
-    (4.5, 13.5, 14.65685424949238)
+    >>> approximation(delta=0.5, power=1), approximation(delta=0.5, power=2), approximation(0.0, 2, local=4.0)
+    (4.5, 13.5, 25.0)
     """
     name = "approximation"
     delta = as_number(name, "delta", delta, ">= 0")
