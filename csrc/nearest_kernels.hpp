@@ -21,17 +21,18 @@ inline constexpr int panel_vectors = 4;  // in registers, beside as many for eac
 inline constexpr int panel_vectors = 2;
 #endif
 
-// squares[c][p] += the share of these columns in |point p - center c|^2, for the centers of one group.
-inline void add_squares(const double* turned, const double* group, int columns, double* squares) {
+// squares[c][p] += the share of these columns in |point p - center c|^2, for the first Count centers of one group.
+template <int Count>
+void add_squares(const double* turned, const double* group, int columns, double* squares) {
   for (int sweep = 0; sweep < Nearest::panel; sweep += panel_vectors * F64::lanes) {
-    F64 sum[Nearest::together][panel_vectors];
-    for (int c = 0; c < Nearest::together; ++c)
+    F64 sum[Count][panel_vectors];
+    for (int c = 0; c < Count; ++c)
       for (int v = 0; v < panel_vectors; ++v)
         sum[c][v] = F64::load(squares + c * Nearest::panel + sweep + v * F64::lanes);
     for (int j = 0; j < columns; ++j) {
       F64 x[panel_vectors];
       for (int v = 0; v < panel_vectors; ++v) x[v] = F64::load(turned + j * Nearest::panel + sweep + v * F64::lanes);
-      for (int c = 0; c < Nearest::together; ++c) {
+      for (int c = 0; c < Count; ++c) {
         const F64 y = F64::fill(group[j * Nearest::together + c]);
         for (int v = 0; v < panel_vectors; ++v) {
           const F64 t = x[v] - y;
@@ -39,7 +40,7 @@ inline void add_squares(const double* turned, const double* group, int columns, 
         }
       }
     }
-    for (int c = 0; c < Nearest::together; ++c)
+    for (int c = 0; c < Count; ++c)
       for (int v = 0; v < panel_vectors; ++v)
         sum[c][v].store(squares + c * Nearest::panel + sweep + v * F64::lanes);
   }
@@ -60,9 +61,12 @@ void nearest(const T* points, std::int64_t count, int d, const double* centers, 
         const T* point = points + (first + p) * d + from;
         for (int j = 0; j < columns; ++j) turned[j * panel + p] = static_cast<double>(point[j]);
       }
-      for (int g = 0; g < groups; ++g)
-        add_squares(turned, centers + (static_cast<std::int64_t>(g) * d + from) * Nearest::together, columns,
-                    squares + g * Nearest::together * panel);
+      for (int g = 0; g < groups; ++g) {
+        const double* const group = centers + (static_cast<std::int64_t>(g) * d + from) * Nearest::together;
+        const bool one = k - g * Nearest::together == 1;
+        (one ? add_squares<1> : add_squares<Nearest::together>)(turned, group, columns,
+                                                                squares + g * Nearest::together * panel);
+      }
     }
     alignas(64) double least[panel], label[panel] = {};
     std::copy_n(squares, panel, least);

@@ -61,7 +61,7 @@ from robustcore.rules.nearest import MoNNA, monna
 from robustcore.rules.variance import SMEA, smea
 
 if TYPE_CHECKING:
-    from robustcore import clustering
+    from robustcore import clustering as clustering
 
 __all__ = [
     "ARC",
@@ -116,7 +116,6 @@ __all__ = [
     "centered_clip",
     "centroid_ball",
     "certify",
-    "clustering",
     "geometric_median",
     "get_num_threads",
     "krum",

@@ -380,14 +380,13 @@ def agree(
 @click.option(
     "--byzantine",
     metavar="WHO",
-    help="Who lies: how many machines, which are drawn, or which, with commas (0,4; a single one: 4,). By default t.",
+    help="For experiments, who is made to lie: how many machines, which are drawn, or which, with commas (0,4; a "
+    "single one: 4,). By default none, or t with --attack.",
 )
 @click.option(
     "--attack",
-    default="random",
     metavar="NAME",
-    show_default=True,
-    help="What they send: random, shift, borrow, attract, nan, silent, malformed.",
+    help="For experiments, what they send: random, shift, borrow, attract, nan, silent, malformed.",
 )
 @click.option("--truth", type=click.Path(path_type=Path), help="The true centres, in a file like POINTS.")
 @click.option("--plot", "picture", type=click.Path(path_type=Path), help="Where to draw points and centres.")
@@ -399,7 +398,7 @@ def agree(
 )
 @click.option("--workers", type=click.IntRange(1), help="Let so many processes work (Dask), not this one.")
 @click.option("--deadline", type=float, help="With --workers: seconds after which a machine counts as Byzantine.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all that is drawn.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn.")
 @_JSON
 @_THREADS
 def cluster(
@@ -417,7 +416,7 @@ def cluster(
     \b
     robustcore cluster points.csv -k 15
     robustcore cluster points.csv -k 15 -t 3 --machines 10 -o centres.npy
-    robustcore cluster points.csv -k 15 -t 3 --assignment bernoulli --p 0.2 --truth centres.csv --plot out.png
+    robustcore cluster points.csv -k 15 -t 3 --attack random --p 0.1 --p 0.2 --truth centres.csv --plot out.png
     """  # noqa: D301  # as above
     from robustcore.clustering import experiment, pictures, report
     from robustcore.clustering.points import load

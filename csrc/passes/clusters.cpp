@@ -72,31 +72,40 @@ class MedianSearch {
     View here = look(std::vector<double>(center, center + d_));
     std::vector<double> before, step_before;
     std::int64_t tried = -1;  // a point that is not the median
-    for (int step = 0; step < most_steps; ++step) {
+    for (int step = 0; step < most_steps && !is_median(here, tolerance); ++step) {
       ask();
-      const double pull = length(here.pull);
-      if (pull <= here.own || 2.0 * (pull - here.own) <= tolerance * total_) break;
       if (here.own == 0.0 && here.closest != tried && rest_holds(here)) {
         tried = here.closest;
         View there = look(point(tried));
-        if (length(there.pull) <= there.own || there.value < here.value) {
+        if (is_median(there, tolerance) || there.value < here.value) {
           here = std::move(there);
           before.clear();
           continue;
         }
       }
       // The step of Weiszfeld's, held back by what lies at y itself.
+      const double pull = length(here.pull);
       std::vector<double> move(here.pull);
       for (double& x : move) x *= (1.0 - here.own / pull) / here.inverse;
       View next = look(ahead(here, move, before, step_before));
-      if (!before.empty() && !(next.value <= here.value)) next = look(sum(here.y, move));
-      before = std::exchange(here.y, {});
-      step_before = std::move(move);
-      if (!(next.value < here.value)) {  // rounding has the last word
-        here.y = std::move(before);
-        break;
+      if (!before.empty() && !(next.value <= here.value)) next = look(plus(here.y, 1.0, move));
+      // Where the pull hardly changes, between heavy points that nearly balance, the way is long: on, while it leads down.
+      if (length(next.pull) > 0.5 * pull) {
+        const std::vector<double> way = plus(next.y, -1.0, here.y);
+        for (double stretch = 2.0; next.value < here.value; stretch *= 2.0) {
+          View farther = look(plus(here.y, stretch, way));
+          if (!(farther.value < next.value)) break;
+          next = std::move(farther);
+        }
       }
+      if (!(next.value < here.value)) break;  // rounding has the last word
+      before = std::move(here.y);
+      step_before = std::move(move);
       here = std::move(next);
+    }
+    if (!is_median(here, tolerance) && here.closest >= 0) {  // y may be a point but for rounding
+      View there = look(point(here.closest));
+      if (there.value <= here.value) here = std::move(there);
     }
     std::copy(here.y.begin(), here.y.end(), center);
   }
@@ -109,6 +118,10 @@ class MedianSearch {
     std::int64_t closest = -1;  // of those elsewhere
     double there = 0.0;         // the weight of those as close
   };
+
+  bool is_median(const View& seen, double tolerance) const {
+    return 2.0 * (length(seen.pull) - seen.own) <= tolerance * total_;
+  }
 
   View look(std::vector<double> y) {
     View seen;
@@ -154,16 +167,16 @@ class MedianSearch {
     return length(rest) <= 1.5 * here.there;
   }
 
-  static std::vector<double> sum(const std::vector<double>& a, const std::vector<double>& b) {
+  static std::vector<double> plus(const std::vector<double>& a, double times, const std::vector<double>& b) {
     std::vector<double> out(a);
-    for (std::size_t j = 0; j < a.size(); ++j) out[j] += b[j];
+    for (std::size_t j = 0; j < a.size(); ++j) out[j] += times * b[j];
     return out;
   }
 
   // Where Weiszfeld's steps would end, if they went on shrinking as the last two have (Aitken).
   std::vector<double> ahead(const View& here, const std::vector<double>& move, const std::vector<double>& before,
                             const std::vector<double>& step_before) const {
-    std::vector<double> out = sum(here.y, move);
+    std::vector<double> out = plus(here.y, 1.0, move);
     if (before.empty()) return out;
     std::vector<double> change(move);
     for (std::int64_t j = 0; j < d_; ++j) change[j] -= step_before[j];

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from robustcore._constraints import ConstraintError, as_count, as_number, check_least
 from robustcore._extras import extra
 
-with extra("clustering", "robustcore.clustering needs scipy, scikit-learn and networkx"):
+with extra("clustering", "clustering needs scipy, scikit-learn and networkx"):
     import scipy.sparse as sp
     from scipy.sparse.linalg import LinearOperator, eigsh
     from scipy.special import bdtr, betaincinv

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from robustcore._constraints import as_number
 from robustcore._registry import make
 from robustcore.clustering.assignment import Assignment
-from robustcore.clustering.fusion import Missing, blocks, cost
+from robustcore.clustering.fusion import blocks, cost, read
 
 __all__ = [
     "ATTACKS",
@@ -76,7 +76,7 @@ class Scene:
     >>> from robustcore.clustering import Assignment, Scene
     >>> X, everything = np.array([[0.0], [4.0]]), Assignment(np.ones((3, 2)))
     >>> scene = Scene(X, None, everything, [np.array([[2.0]])] * 3, np.array([1]), k=1, t=1, power=2)
-    >>> scene.extent, scene.cost(0, np.array([[1.0]]))
+    >>> scene.diagonal, scene.cost(0, np.array([[1.0]]))
     (4.0, (10.0, array([2.])))
     """
 
@@ -99,17 +99,15 @@ class Scene:
         return low, high
 
     @property
-    def extent(self) -> float:
+    def diagonal(self) -> float:
         """The diagonal of the box around the data."""
         low, high = self.box
         return float(np.linalg.norm(high - low))
 
     def centers(self, machine: int) -> Floats:
         """What the machine would honestly send; a point in the middle, k times, where it would send nothing."""
-        reply = self.honest[machine]
-        if reply is None or isinstance(reply, Missing):
-            return np.repeat(np.mean(self.box, axis=0)[np.newaxis], self.k, axis=0)
-        return np.array(reply, np.float64)
+        reply = read(self.honest[machine], self.k, self.X.shape[1])
+        return np.repeat(np.mean(self.box, axis=0)[np.newaxis], self.k, axis=0) if isinstance(reply, str) else reply
 
     def cost(self, machine: int, centers: Floats) -> tuple[float, Floats]:
         """What centers would cost on the machine's points, and the weight that each would have, before rho."""
@@ -211,7 +209,7 @@ class Shift(Attack):
 
     def _attack(self, scene: Scene, rng: np.random.Generator) -> dict[int, Any]:
         direction = rng.standard_normal(scene.X.shape[1])
-        move = direction * (self.by * scene.extent / np.linalg.norm(direction))
+        move = direction * (self.by * scene.diagonal / np.linalg.norm(direction))
         return {i: scene.centers(i) + move for i in scene.byzantine.tolist()}
 
 
@@ -276,7 +274,7 @@ class Attract(Attack):
         honest = sorted(costs[i] for i in range(m) if i not in liars)
         most, best = 0.0, {i: own[i] for i in liars}
         for victim in own[liars[0]][rng.permutation(scene.k)[:VICTIMS]]:
-            target = victim + self._away(victim, own[liars[0]], rng) * (self.reach * scene.extent)
+            target = victim + self._away(victim, own[liars[0]], rng) * (self.reach * scene.diagonal)
             for count in range(1, len(liars) + 1):
                 # If so many liars are kept, this honest machine is the first that is not.
                 first = m - scene.t - count

@@ -11,13 +11,23 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robustcore._constraints import as_count
+from robustcore._constraints import ConstraintError, as_count
 from robustcore._extras import extra
 from robustcore.clustering.assignment import Assignment, resilience
 from robustcore.clustering.attacks import Attack, Scene, make_attack
 from robustcore.clustering.engines import Engine, Local, Task
 from robustcore.clustering.fusion import approximation, summarise
-from robustcore.clustering.kmedians import KMedians, as_clusters, as_weights, assign, total, unit_of, use_idle
+from robustcore.clustering.kmedians import (
+    KMedians,
+    as_clusters,
+    as_weights,
+    assign,
+    in_unit,
+    nearest,
+    total,
+    unit_of,
+    use_idle,
+)
 
 with extra("clustering", "clustering needs scipy, scikit-learn and networkx"):
     from sklearn.base import BaseEstimator, ClusterMixin
@@ -64,44 +74,55 @@ class _ByzantineClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> Any:
-        """Find the centers of X (n, d); ``sample_weight`` (n,) counts a point as many times. Costs as above."""
+        """Find the centers of X (n, d); ``sample_weight`` (n,), or one for all, counts a point as many times."""
         name = type(self).__name__
         points = validate_data(self, X, dtype=NUMBERS, order="C")
         n = len(points)
         k, t = as_clusters(self.n_clusters, n), as_count(name, "t", self.t)
-        weights = as_weights(sample_weight, n)
+        weights, heaviness = as_weights(sample_weight, n)
         assignment = Assignment.of(self.assignment(n) if callable(self.assignment) else self.assignment, n)
         m = assignment.m
         rho, delta, _ = resilience(assignment, t, strict=self.strict)
         attack = self.attack if isinstance(self.attack, Attack) else make_attack(self.attack or "random")
         *seeds, of_liars, of_attack, of_end = check_random_state(self.random_state).randint(2**31 - 1, size=m + 3)
-        liars = _liars(name, self.byzantine, m, np.random.default_rng(of_liars))
+        liars = drawn_liars(name, self.byzantine, m, np.random.default_rng(of_liars))
 
         # Where squares of the numbers are none, everything up to the end is in another unit.
         unit = unit_of(points)
-        seen = points if unit == 1.0 else points * np.asarray(unit, points.dtype)
+        seen = in_unit(points, unit)
         solve = partial(type(self)._solve, k=k)
         tasks = [
             Task(i, partial(_shard, seen, weights, assignment, i), partial(_centers, solve, int(seed)))
             for i, seed in enumerate(seeds)
         ]
-        replies = (self.engine or Local()).solve(tasks)
+        engine = Local() if self.engine is None else self.engine
+        if not callable(getattr(engine, "solve", None)):
+            raise TypeError(f"{name}: engine must be Local(...), Dask(client) or None, not {engine!r}")
+        replies = list(engine.solve(tasks))
         scene = Scene(seen, weights, assignment, list(replies), liars, k, t, self._power)
         for machine, lie in attack(scene, int(of_attack)).items():
             replies[machine] = lie
         summary = summarise(seen, weights, assignment, replies, k=k, t=t, rho=rho, power=self._power)
+        if not len(summary.centers):
+            raise ConstraintError(f"{name}: the machines that were kept hold no points")
         centers, self.n_iter_ = solve(summary.centers, summary.weights, seed=int(of_end), starts=FINAL_STARTS)
         centers = centers[np.lexsort(centers.T[::-1])]
-        labels, distances = assign(seen, centers)
+        labels, distances = nearest(seen, centers)
 
         with np.errstate(over="ignore", under="ignore"):
             other = unit ** (self._power - 1)  # the square of the unit might be no number
-            self.summary_ = replace(summary, centers=summary.centers / unit, costs=summary.costs / unit / other)
+            self.summary_ = replace(
+                summary,
+                centers=summary.centers / unit,
+                weights=summary.weights * heaviness,
+                costs=summary.costs / unit / other * heaviness,
+            )
             self.cluster_centers_ = centers / unit
-            self.inertia_ = float(np.float64(total(weights, distances**self._power)) / unit / other)
+            self.inertia_ = float(np.float64(total(weights, distances**self._power)) / unit / other * heaviness)
         self.labels_ = labels
         self.assignment_, self.rho_, self.delta_ = assignment, rho, delta
-        self.factor_ = approximation(delta, self._power) if np.isfinite(delta) and len(liars) <= t else None
+        faults = {*liars.tolist(), *summary.malformed}
+        self.factor_ = approximation(delta, self._power) if np.isfinite(delta) and len(faults) <= t else None
         self.byzantine_ = liars
         self.kept_, self.costs_ = self.summary_.kept, self.summary_.costs
         self.malformed_, self.uncovered_ = self.summary_.malformed, self.summary_.uncovered
@@ -116,20 +137,18 @@ class _ByzantineClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Minus the cost of X (n, d): larger is better."""
         check_is_fitted(self)
         distances = self._nearest(X)[1]
-        return -total(as_weights(sample_weight, len(distances)), distances**self._power)
+        weights, heaviness = as_weights(sample_weight, len(distances))
+        return -total(weights, distances**self._power) * heaviness
 
     def _nearest(self, X: ArrayLike) -> tuple[NDArray[np.int32], Floats]:
-        points = validate_data(self, X, reset=False, dtype=NUMBERS, order="C")
-        unit = unit_of(points)
-        labels, distances = assign(points * np.asarray(unit, points.dtype), self.cluster_centers_ * unit)
-        return labels, distances / unit
+        return assign(validate_data(self, X, reset=False, dtype=NUMBERS, order="C"), self.cluster_centers_)
 
 
-def _liars(name: str, byzantine: Any, m: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def drawn_liars(name: str, byzantine: Any, m: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """The Byzantine machines, in order: none, so many, or those given."""
     if byzantine is None:
         return np.empty(0, np.int64)
-    if isinstance(byzantine, Iterable):
+    if isinstance(byzantine, Iterable) and np.ndim(byzantine):  # type: ignore[arg-type]  # of a set it is 0
         given = [as_count(name, "a Byzantine machine", i) for i in byzantine]
         if len(set(given)) < len(given) or any(i >= m for i in given):
             raise ValueError(f"{name}: Byzantine machines are different numbers from 0 to {m - 1}, not {given}")
@@ -193,7 +212,7 @@ def _settled(points: NDArray[Any], weights: Floats | None, centers: Floats, done
     """
     best, least = centers, np.inf
     for iteration in range(done, done + MORE):
-        labels, distances = assign(points, centers)
+        labels, distances = nearest(points, centers)
         cost = total(weights, distances**2)
         if not cost < least * (1.0 - TOLERANCE):
             break
@@ -255,7 +274,8 @@ class ByzantineKMedians(_ByzantineClustering):
     factor_ : float or None
         3 (1 + delta_): what `inertia_` is at most, in multiples of the smallest cost, if every machine's and the
         last problem are solved optimally, which solvers like these cannot promise; `approximation` says what it is
-        where they are not. None where nothing is guaranteed: the matrix is not resilient, or more than t lie.
+        where they are not. None where nothing is guaranteed: the matrix is not resilient, or more than t machines lied
+        or sent nothing that can be used.
     assignment_ : Assignment
         The matrix.
     rho_, delta_ : float

@@ -15,9 +15,16 @@ import numpy as np
 from robustcore._constraints import as_count
 from robustcore._extras import extra
 from robustcore._geometry import Progress
-from robustcore.clustering.assignment import Assignment, bernoulli, expander, fractional_repetition, resilience
+from robustcore.clustering.assignment import (
+    Assignment,
+    as_generator,
+    bernoulli,
+    expander,
+    fractional_repetition,
+    resilience,
+)
 from robustcore.clustering.attacks import Scene, make_attack
-from robustcore.clustering.byzantine import ByzantineKMeans, ByzantineKMedians
+from robustcore.clustering.byzantine import LOCAL_STARTS, ByzantineKMeans, ByzantineKMedians, drawn_liars
 from robustcore.clustering.engines import Dask, Local
 from robustcore.clustering.fusion import cost
 from robustcore.clustering.kmedians import FAR, KMedians
@@ -33,7 +40,6 @@ with extra("clustering", "clustering needs scipy, scikit-learn and networkx"):
 
 METHODS = {"k-medians": (ByzantineKMedians, KMedians, 1), "k-means": (ByzantineKMeans, KMeans, 2)}
 STARTS = 10  # of the solver that sees all points, or all centres
-LOCAL_STARTS = 4  # of machines, for the progress
 CENTRALISED, NO_REDUNDANCY, IN_ORDER, PLAIN_AVERAGE = (
     "centralised",
     "no redundancy",
@@ -192,7 +198,7 @@ def compare(
         raise ValueError("compare needs an assignment, or several of as many machines")
     (m,) = machines
     X = check_array(X, dtype=[np.float64, np.float32], order="C")
-    n, rng = len(X), np.random.default_rng(seed)
+    n, rng = len(X), as_generator("compare", seed)
     if not 1 <= k <= n:
         raise ValueError(f"k must be from 1 to n; here n = {n} and k = {k}")
     for assignment in assignments.values():
@@ -200,7 +206,7 @@ def compare(
     largest = max(abs(float(X.min())), abs(float(X.max())))
     if baselines and largest and not 1 / FAR < largest < FAR:
         raise ValueError("compare: numbers so large or so small must be brought to another scale, or no baselines")
-    who = _liars(t if byzantine is None else byzantine, m, rng)
+    who = drawn_liars("compare", t if byzantine is None else byzantine, m, rng).tolist()
     partitions = {NO_REDUNDANCY: _partition(rng.permutation(n), m), IN_ORDER: _partition(np.arange(n), m)}
     sizes = [STARTS * n, *[LOCAL_STARTS * n] * len(partitions)] if baselines else []
     steps = _Steps(progress, [*sizes, *(LOCAL_STARTS * int(made.load.sum()) for made in assignments.values())])
@@ -248,19 +254,6 @@ def compare(
     return Comparison(method, n, X.shape[1], k, m, t, extent_of(X), tuple(who), solutions)
 
 
-def _liars(byzantine: int | Sequence[int], m: int, rng: np.random.Generator) -> list[int]:
-    """The Byzantine machines, in order: those given, or so many drawn."""
-    if isinstance(byzantine, Sequence):
-        who = [as_count("compare", "a Byzantine machine", i) for i in byzantine]
-        if len(set(who)) < len(who) or any(i >= m for i in who):
-            raise ValueError(f"compare: Byzantine machines must be different numbers from 0 to {m - 1}, not {who}")
-        return sorted(who)
-    count = as_count("compare", "byzantine", byzantine)
-    if count > m:
-        raise ValueError(f"compare: of {m} machines, {count} cannot be Byzantine")
-    return sorted(rng.permutation(m)[:count].tolist())
-
-
 def _partition(order: Ints, m: int) -> Assignment:
     """Each point at one machine, those that follow each other at the same one, as many at each."""
     n = len(order)
@@ -298,6 +291,7 @@ class _Steps:
 
     def __init__(self, progress: Progress, sizes: Sequence[int]):
         self._progress, self._ends, self._at = progress, np.cumsum([0, *sizes]) / sum(sizes), 0
+        self.share(0.0)
 
     def share(self, done: float) -> None:
         low, high = self._ends[self._at : self._at + 2]
@@ -381,7 +375,7 @@ def assignments(
     >>> list(assignments(10, 5000, 3, p=[0.1, 0.2]))
     ['Bernoulli, p = 0.1', 'Bernoulli, p = 0.2']
     """
-    t = as_count("assignments", "t", t)
+    t, seed = as_count("assignments", "t", t), as_count("assignments", "seed", seed)
     given = {"bernoulli": bool(p), "fractional_repetition": s is not None, "expander": degree is not None}
     needs = {"bernoulli": "p", "fractional_repetition": "s", "expander": "degree"}
     kind = kind or next((name for name, asked in given.items() if asked), "fractional_repetition")
@@ -418,7 +412,7 @@ def run(
     s: int | None = None,
     degree: int | None = None,
     byzantine: int | Sequence[int] | None = None,
-    attack: str = "random",
+    attack: str | None = None,
     truth: Floats | None = None,
     baselines: bool | None = None,
     workers: int | None = None,
@@ -430,12 +424,14 @@ def run(
 
     Parameters
     ----------
-    X, k, t, method, byzantine, seed, progress
+    X, k, t, method, seed, progress
         As `compare`.
+    byzantine : int or sequence of int, optional
+        How many machines are made to lie, or which; by default none, or t if there is an attack.
     m, kind, p, s, degree
         As `assignments`.
-    attack : str
-        What Byzantine machines do.
+    attack : str, optional
+        What they do; by default "random", if there are any.
     truth : (q, d) array, optional
         The true centers, which must have as many dimensions.
     baselines : bool, optional
@@ -465,6 +461,10 @@ def run(
         raise ValueError(
             f"true centres must have as many numbers as points; here {truth.shape[1]}, and points have {X.shape[1]}"
         )
+    if byzantine is None:
+        byzantine = 0 if attack is None else t
+    if attack is not None and byzantine in (0, []):
+        raise ValueError(f"the attack {attack!r} needs machines that are made to lie: -t or --byzantine says how many")
     if deadline is not None and workers is None:
         raise ValueError("a deadline needs workers, which can be late")
     chosen = assignments(m, len(X), t, kind, p=p, s=s, degree=degree, seed=seed)
@@ -475,7 +475,7 @@ def run(
             chosen,
             t=t,
             byzantine=byzantine,
-            attacks=[attack],
+            attacks=[attack or "random"],
             method=method,
             baselines=X.size <= MOST_NUMBERS if baselines is None else baselines,
             engine=engine,

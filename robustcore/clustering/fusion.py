@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from robustcore._constraints import ConstraintError, as_number
 from robustcore.clustering.assignment import Assignment
-from robustcore.clustering.kmedians import assign
+from robustcore.clustering.kmedians import nearest, total
 
 __all__ = ["Missing", "Summary", "approximation", "cost", "summarise"]
 
@@ -122,6 +122,8 @@ def summarise(
     ------
     ConstraintError
         When more than t machines sent nothing that can be used.
+    ValueError
+        When there are not m replies.
 
     Notes
     -----
@@ -148,17 +150,18 @@ def summarise(
     (array([ 1.,  9.,  0., 10.]), array([1., 1., 1., 1.]))
     """
     m, d = assignment.m, X.shape[1]
-    assert len(replies) == m
+    if len(replies) != m:
+        raise ValueError(f"summarise needs one reply from each of {m} machines, not {len(replies)}")
     costs, malformed = np.full(m, math.inf), {}
     centers: dict[int, Floats] = {}
     weights: dict[int, Floats] = {}
     for i, reply in enumerate(replies):
-        read = _read(reply, k, d)
-        if isinstance(read, str):
-            malformed[i] = read
+        sent = read(reply, k, d)
+        if isinstance(sent, str):
+            malformed[i] = sent
             continue
-        centers[i] = read
-        costs[i], weights[i] = cost(X, sample_weight, assignment.points(i), read, power)
+        centers[i] = sent
+        costs[i], weights[i] = cost(X, sample_weight, assignment.points(i), sent, power)
     if len(malformed) > t:
         some = "; ".join(f"machine {i}: {why}" for i, why in list(malformed.items())[:3])
         more = "" if len(malformed) <= 3 else f"; and {len(malformed) - 3} more"
@@ -184,15 +187,15 @@ def cost(
     >>> cost(np.array([[0.0], [2.0], [9.0]]), None, np.array([0, 1]), np.array([[0.0], [5.0]]), power=2)
     (4.0, array([2., 0.]))
     """
-    total, weights = 0.0, np.zeros(len(centers))
+    paid, weights = 0.0, np.zeros(len(centers))
     for block in blocks(X, points):
-        labels, distances = assign(X[block], centers)
+        labels, distances = nearest(X[block], centers)
         w = np.ones(len(labels)) if sample_weight is None else sample_weight[block]
         weights += np.bincount(labels, w, len(centers))
         counted = w > 0.0  # a point of no weight may be infinitely far away
         with np.errstate(over="ignore"):
-            total += float(w[counted] @ distances[counted] ** power)
-    return total, weights
+            paid += total(w[counted], distances[counted] ** power)
+    return paid, weights
 
 
 def blocks(X: NDArray[Any], points: NDArray[np.int64] | None) -> Iterator[Any]:
@@ -202,13 +205,13 @@ def blocks(X: NDArray[Any], points: NDArray[np.int64] | None) -> Iterator[Any]:
         yield slice(start, start + rows) if points is None else points[start : start + rows]
 
 
-def _read(reply: Any, k: int, d: int) -> Floats | str:
+def read(reply: Any, k: int, d: int) -> Floats | str:
     """The reply's centers, or why it has none. Whatever a Byzantine machine has made, it must not stop us."""
-    if isinstance(reply, Missing):
-        return reply.why
     if reply is None:
         return "it sent nothing"
     try:
+        if isinstance(reply, Missing):
+            return str(reply.why)
         if isinstance(reply, np.ma.MaskedArray) and np.ma.getmaskarray(reply).any():
             return "some of its numbers are masked"
         array = np.asarray(reply)

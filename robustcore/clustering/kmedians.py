@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from robustcore import _core
+from robustcore._constraints import as_count, as_number, check_least
 from robustcore._extras import extra
 from robustcore._threads import get_num_threads
 
 with extra("clustering", "clustering needs scikit-learn"):
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
-    from sklearn.metrics.pairwise import euclidean_distances
-    from sklearn.utils import check_random_state
+    from sklearn.utils import check_array, check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
 
 Floats = NDArray[np.float64]
@@ -23,18 +23,19 @@ Points = NDArray[np.floating[Any]]  # (n, d) float32 or float64, C-contiguous
 Labels = NDArray[np.int32]
 
 NUMBERS = (np.float64, np.float32)
-EXACT = 1e-8  # the share by which the sum of distances of a cluster may be above that of its median
+EXACT = 1e-7  # the share by which the sum of distances of a cluster may be above that of its median
+ROUGH = 1e-2  # the same at first
 SAMPLE, SHARE = 1 << 15, 256  # points that tell good starts from bad ones: in all, and for each cluster
 FAR = 2.0**300  # points as far apart as this, or as near to each other as its inverse, are squared in another unit
 
 
-def assign(X: Points, centers: ArrayLike) -> tuple[Labels, Floats]:
+def assign(X: ArrayLike, centers: ArrayLike) -> tuple[Labels, Floats]:
     """Find the nearest center of each point.
 
     Parameters
     ----------
-    X : (n, d) float32 or float64
-        The points, finite, C-contiguous.
+    X : (n, d) array_like
+        The points, finite. float32 and float64 in C order are read where they are.
     centers : (k, d) array_like
         The centers, finite.
 
@@ -48,11 +49,11 @@ def assign(X: Points, centers: ArrayLike) -> tuple[Labels, Floats]:
     Raises
     ------
     ValueError
-        When X is no such matrix, or the centers have another number of columns.
+        When either is no matrix of finite numbers, or they have not as many columns.
 
     Notes
     -----
-    Cost: one read of the points, 2 n k d operations.
+    Cost: one read of the points, 2 n k d operations, beside a look at how large and how finite the numbers are.
 
     Examples
     --------
@@ -61,16 +62,29 @@ def assign(X: Points, centers: ArrayLike) -> tuple[Labels, Floats]:
     >>> assign(np.array([[0.0, 3.0], [9.0, 0.0]]), [[0.0, 0.0], [5.0, 0.0]])
     (array([0, 1], dtype=int32), array([3., 4.]))
     """
+    points: Points = check_array(X, dtype=NUMBERS, order="C", input_name="X")
+    to = check_array(centers, dtype=np.float64, order="C", input_name="centers")
+    unit = unit_of(points, to)
+    labels, distances = nearest(in_unit(points, unit), to * unit)
+    return labels, distances / unit
+
+
+def nearest(X: Points, centers: Points) -> tuple[Labels, Floats]:
+    """What `assign` says of matrices as they are; a distance whose square is beyond float64 is infinite."""
     return _core.nearest_centers(X, np.ascontiguousarray(centers, np.float64), get_num_threads())
 
 
-def as_weights(sample_weight: ArrayLike | None, n: int) -> Floats | None:
-    """``sample_weight`` as n finite numbers >= 0, not all of them 0; None where all points count alike."""
+def as_weights(sample_weight: ArrayLike | None, n: int) -> tuple[Floats | None, float]:
+    """``sample_weight`` as n finite numbers >= 0 of which the largest is about 1, and the unit that they are in.
+
+    None where all points count alike.
+    """
     if sample_weight is None:
-        return None
-    weights = np.ascontiguousarray(sample_weight, np.float64)
-    if not weights.ndim:
-        weights = np.full(n, float(weights))
+        return None, 1.0
+    weights = np.asarray(sample_weight)
+    if weights.dtype.kind not in "fiub":
+        raise ValueError(f"sample_weight must be numbers, not {weights.dtype}")
+    weights = np.full(n, weights, np.float64) if not weights.ndim else np.ascontiguousarray(weights, np.float64)
     if weights.shape != (n,):
         raise ValueError(f"sample_weight has the shape {weights.shape}; it must be ({n},), one for each point")
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
@@ -78,7 +92,8 @@ def as_weights(sample_weight: ArrayLike | None, n: int) -> Floats | None:
         raise ValueError(f"sample_weight[{bad[0]}] is {weights[bad[0]]}; weights are finite numbers >= 0")
     if not weights.any():
         raise ValueError("sample_weight is zero for all points")
-    return weights
+    exponent = max(-1000, min(1000, math.frexp(float(weights.max()))[1]))
+    return weights * 2.0**-exponent, 2.0**exponent
 
 
 def total(weights: Floats | None, values: Floats) -> float:
@@ -131,11 +146,11 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     -----
     Seeds are drawn with probabilities in proportion to the distance to those before (k-means++ with distances rather
     than their squares), the best of 2 + log(k) draws each time. Then points go to the nearest center, and each center
-    to the weighted geometric median of its cluster (within 1e-8 of the smallest sum of distances, proved by the pull of
+    to the weighted geometric median of its cluster (within 1e-7 of the smallest sum of distances, proved by the pull of
     its points; a point that is the median is met exactly), until nothing changes; a center that loses all points goes
     to the one that costs most. Then points are drawn in the same way as seeds, and where having one for a center, in
     place of the center that is missed least, is better, it goes on from there; until k in a row are no better. Where
-    there are more points than four times 32768 and 256 k, starts are tried on so many drawn from them, and the best
+    there are more points than twice 32768 and 256 k, starts are tried on so many drawn from them, and the best
     goes on with all.
 
     Cost: an iteration reads the points once for 2 n k d operations, and about ten times for 6 n d operations; seeding
@@ -165,7 +180,7 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         *,
         n_init: int = 4,
         max_iter: int = 300,
-        tol: float = 1e-6,
+        tol: float = 1e-5,
         random_state: Any = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -175,18 +190,18 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> KMedians:
-        """Find the centers of X (n, d); ``sample_weight`` (n,) counts a point as many times. Costs as above."""
+        """Find the centers of X (n, d); ``sample_weight`` (n,), or one for all, counts a point as many times."""
         points: Points = validate_data(self, X, dtype=NUMBERS, order="C")
         k = as_clusters(self.n_clusters, len(points))
-        for name, least in (("n_init", 1), ("max_iter", 1), ("tol", 0)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name} must be at least {least}; it is {getattr(self, name)}")
-        weights = as_weights(sample_weight, len(points))
+        for name in ("n_init", "max_iter"):
+            check_least("KMedians", name, as_count("KMedians", name, getattr(self, name)), 1)
+        as_number("KMedians", "tol", self.tol, ">= 0")
+        weights, heaviness = as_weights(sample_weight, len(points))
         unit = unit_of(points)
-        seen = points if unit == 1.0 else points * np.asarray(unit, points.dtype)
+        seen = in_unit(points, unit)
         draw = check_random_state(self.random_state)
         few, of_few = seen, weights
-        if len(seen) > 4 * (size := max(SAMPLE, SHARE * k)):  # starts are tried on fewer points
+        if len(seen) > 2 * (size := max(SAMPLE, SHARE * k)):  # starts are tried on fewer points
             few, of_few = seen[_drawn(_costs(weights, np.ones(len(seen))), draw, size)], None
         starts = (self._search(few, of_few, _seeds(few, of_few, k, draw), draw) for _ in range(self.n_init))
         centers, _, self.n_iter_ = min(starts, key=lambda start: start[1])
@@ -194,8 +209,8 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
             centers, _, self.n_iter_ = self._search(seen, weights, centers, draw)
         centers = centers[np.lexsort(centers.T[::-1])]
         self.cluster_centers_ = (centers / unit).astype(points.dtype)
-        self.labels_, distances = assign(seen, self.cluster_centers_.astype(np.float64) * unit)
-        self.inertia_ = total(weights, distances) / unit
+        self.labels_, distances = nearest(seen, self.cluster_centers_.astype(np.float64) * unit)
+        self.inertia_ = total(weights, distances) / unit * heaviness
         return self
 
     def _search(
@@ -215,20 +230,29 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         return centers, cost, iterations
 
     def _descend(self, X: Points, weights: Floats | None, centers: Floats) -> tuple[Floats, float, int]:
-        """The centers, their cost, and the iterations that led there."""
-        labels, distances = assign(X, centers)
-        cost = total(weights, distances)
-        for iteration in range(1, self.max_iter + 1):
-            moved = _core.cluster_medians(X, weights, labels, centers, EXACT, get_num_threads())
+        """The centers, their cost, and the iterations that led there.
+
+        On the way, medians are as exact as the progress asks for: what they miss is about the square of the tolerance.
+        """
+        labels, distances = nearest(X, centers)
+        cost, tolerance, iterations = total(weights, distances), ROUGH, 0
+        while iterations < self.max_iter:
+            iterations += 1
+            moved = _core.cluster_medians(X, weights, labels, centers, tolerance, get_num_threads())
             use_idle(X, weights, labels, distances, moved)
-            labels, distances = assign(X, moved)
-            before, cost = cost, total(weights, distances)
-            if not cost < before:  # by rounding alone
-                return centers, before, iteration
-            centers = moved
-            if before - cost <= self.tol * before:
-                break
-        return centers, cost, iteration
+            labels, distances = nearest(X, moved)
+            drop = cost - total(weights, distances)
+            if drop > 0.0:
+                centers, cost = moved, cost - drop
+            else:  # by rounding alone
+                labels, distances = nearest(X, centers)
+            if drop > self.tol * cost and tolerance > EXACT:
+                tolerance = max(EXACT, min(ROUGH, 0.3 * math.sqrt(drop / cost)))
+            elif not drop > self.tol * cost:
+                if tolerance == EXACT:
+                    break
+                tolerance = EXACT
+        return centers, cost, iterations
 
     def predict(self, X: ArrayLike) -> Labels:
         """The nearest center of each of the points X (n, d): (n,) int32."""
@@ -237,14 +261,14 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     def score(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> float:
         """Minus the cost of X (n, d), the weighted sum of distances to the nearest centers: larger is better."""
         distances = self._assigned(X)[1]
-        return -total(as_weights(sample_weight, len(distances)), distances)
+        weights, heaviness = as_weights(sample_weight, len(distances))
+        return -total(weights, distances) * heaviness
 
     def transform(self, X: ArrayLike) -> Points:
         """The distances of the points X (n, d) to all centers: (n, n_clusters)."""
         check_is_fitted(self)
-        points = validate_data(self, X, reset=False, dtype=NUMBERS)
-        distances: Points = euclidean_distances(points, self.cluster_centers_)
-        return distances
+        points = validate_data(self, X, reset=False, dtype=NUMBERS, order="C")
+        return np.stack([assign(points, center[np.newaxis])[1] for center in self.cluster_centers_], axis=1)
 
     def _assigned(self, X: ArrayLike) -> tuple[Labels, Floats]:
         check_is_fitted(self)
@@ -264,9 +288,14 @@ def as_clusters(n_clusters: Any, n: int) -> int:
     return int(n_clusters)
 
 
-def unit_of(X: Points) -> float:
-    """A power of two that brings the numbers of X where their squares are numbers, if they are not there."""
-    most = max(float(X.max()), -float(X.min()))  # without a copy
+def in_unit(X: Points, unit: float) -> Points:
+    """X times a power of two."""
+    return X if unit == 1.0 else X * np.asarray(unit, X.dtype)
+
+
+def unit_of(*arrays: Points) -> float:
+    """A power of two that brings the largest of the numbers where its square is a number, if it is not there."""
+    most = max(max(float(X.max()), -float(X.min())) for X in arrays)  # without a copy
     return 1.0 if most == 0.0 or 1 / FAR < most < FAR else 2.0 ** -max(-1000, min(1000, math.frexp(most)[1]))
 
 
@@ -289,7 +318,7 @@ def _seeds(X: Points, weights: Floats | None, k: int, draw: np.random.RandomStat
             break
         best = np.argmin(_core.costs_with(X, weights, distances, candidates, get_num_threads()))
         centers[c] = candidates[best]
-        distances = np.minimum(distances, assign(X, centers[c : c + 1])[1])
+        distances = np.minimum(distances, nearest(X, centers[c : c + 1])[1])
         costs = _costs(weights, distances)
     return centers
 
@@ -299,19 +328,19 @@ class _Swaps:
 
     def __init__(self, X: Points, weights: Floats | None, centers: Floats) -> None:
         self.X, self.weights, self.centers = X, weights, centers
-        self.labels, self.nearest = assign(X, centers)
+        self.labels, self.nearest = nearest(X, centers)
         self.second = np.zeros(len(X))  # the distance to the nearest of the other centers
         for c in range(len(centers) if len(centers) > 1 else 0):
             own = np.flatnonzero(self.labels == c)
             if len(own):
-                self.second[own] = assign(X[own], np.delete(centers, c, axis=0))[1]
+                self.second[own] = nearest(X[own], np.delete(centers, c, axis=0))[1]
 
     def draw(self, draw: np.random.RandomState) -> tuple[Floats, float]:
         """Centers, one of which is a point drawn with a probability in proportion to its cost, and their cost."""
         at = _drawn(_costs(self.weights, self.nearest), draw, 1)
         if not len(at):
             return self.centers, math.inf
-        there = assign(self.X, self.X[at])[1]
+        there = nearest(self.X, self.X[at].astype(np.float64))[1]
         with_it = np.minimum(self.nearest, there)
         more = _costs(self.weights, np.minimum(self.second, there) - with_it)
         missed = np.bincount(self.labels, more, len(self.centers))

@@ -76,20 +76,28 @@ def _read_text(path: Path) -> NDArray[Any]:
         lines = ((at, line.partition("#")[0].strip()) for at, line in enumerate(file))
         at, first = next(((at, line) for at, line in lines if line), (0, ""))
     delimiter = next((mark for mark in ";," if mark in first), None)
-    numbers = [_is_number(field) for field in first.split(delimiter)]
-    heading = first and not any(numbers)  # one that is broken is no heading
+    fields = [field.strip(" \t\"'") for field in first.split(delimiter)]
+    heading = first and not any(map(_is_number, fields))  # one that is broken is no heading
+    if heading and not fields[0] and len(fields) > 1:
+        raise ValueError(f"{path}: the first column has no heading, as numbers of rows have none; leave it out")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that there is nothing
             return np.loadtxt(
-                path, delimiter=delimiter, skiprows=at + 1 if heading else 0, ndmin=2, encoding="utf-8-sig"
+                path,
+                delimiter=delimiter,
+                skiprows=at + 1 if heading else 0,
+                ndmin=2,
+                encoding="utf-8-sig",
+                quotechar='"',
             )
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text") from None
     except ValueError as error:
         text = re.sub(r" at row (\d+), column (\d+)\.", r" in column \2 of point \1 (the first is 0)", str(error))
         text = re.sub(r" at row .*", "", text, flags=re.DOTALL)
-        raise ValueError(f"{path} is no table of numbers: {text}") from None
+        hint = " (decimal commas are not read)" if delimiter == ";" and "," in text else ""
+        raise ValueError(f"{path} is no table of numbers: {text}{hint}") from None
 
 
 def _is_number(text: str) -> bool:

@@ -21,6 +21,7 @@ NOTE = (
     "No redundancy: each point at one machine, dealt at random or in the order of the file, and Byzantine machines "
     "left out by somebody who knows them. Plain average: of the centres of all machines, matched one to one."
 )
+ASIDE = "The t = {t} machines whose centres cost most on their own points are always left aside, honest or not."
 ALONE = "With --baselines: what one machine with all points, a partition, and a plain average would cost."
 
 
@@ -67,10 +68,14 @@ def print_comparison(comparison: Comparison, console: Console, truth: Any = None
     n, d, k, m, t = (getattr(comparison, key) for key in ("n", "d", "k", "m", "t"))
     liars = comparison.byzantine
     attack = next(solution.attack for solution in comparison.solutions[::-1])
-    who = f" ({', '.join(map(str, liars))}; attack: {attack})" if liars else ""
+    who = (
+        ", none of them made to lie"
+        if not liars
+        else (f", {len(liars)} of them made to lie ({', '.join(map(str, liars))}; attack: {attack})")
+    )
     of = f"{_count(k, 'cluster')} of {_count(n, 'point')} in {_count(d, 'dimension')}"
     console.print(f"[bold]{comparison.method}[/bold]: {of}", highlight=False)
-    console.print(f"{_count(m, 'machine')}, {len(liars)} Byzantine{who}; t = {t}\n", highlight=False)
+    console.print(f"{_count(m, 'machine')}{who}; up to t = {t} may lie\n", highlight=False)
     relative = not math.isnan(comparison.reference)
     costs = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     costs.add_column("")
@@ -99,7 +104,7 @@ def _print_model(solution: Solution, comparison: Comparison, console: Console) -
     for i in range(min(len(load), SHOWN)):
         malformed = model.malformed_.get(i)
         outcome = "kept" if i in kept else "left aside" if malformed is None else f"malformed: {malformed}"
-        lies = " (Byzantine)" if i in comparison.byzantine else ""
+        lies = " (it lied)" if i in comparison.byzantine else ""
         cost = "" if malformed is not None or not load[i] else f"{model.costs_[i] / load[i]:.4g}"
         style = "red" if lies and i in kept else "" if i in kept else "dim"
         table.add_row(str(i), f"{load[i]:,}", cost, escape(outcome) + lies, style=style)
@@ -107,6 +112,8 @@ def _print_model(solution: Solution, comparison: Comparison, console: Console) -
     if len(load) > SHOWN:
         more = sum(i in kept for i in range(SHOWN, len(load)))
         console.print(f"and {len(load) - SHOWN} more, {more} of them kept", highlight=False)
+    if comparison.t:
+        console.print(f"[dim]{ASIDE.format(t=comparison.t)}[/dim]", highlight=False)
     for line in _matrix(model, comparison.n, comparison.t):
         console.print(line, highlight=False)
 
@@ -121,17 +128,19 @@ def _matrix(model: Any, n: int, t: int) -> list[str]:
     if math.isinf(model.delta_):
         few = int((weights <= t).sum())
         lines += [
-            f"rho = {model.rho_:.4g}; no guarantee: {_count(few, 'point')} of {n:,} "
-            f"{'is' if few == 1 else 'are'} on {t} machines or fewer, all of which may be Byzantine"
+            f"no guarantee: {_count(few, 'point')} of {n:,} {'is' if few == 1 else 'are'} on t = {t} machines or "
+            f"fewer, all of which may lie (rho = {model.rho_:.4g}); with --s {min(2 * t + 1, len(load))} instead, "
+            "there is one"
         ]
     elif model.factor_ is None:
         lines += [
-            f"rho = {model.rho_:.4g}, delta = {model.delta_:.4g}; no guarantee: {len(model.byzantine_)} are Byzantine"
+            f"no guarantee: {len({*model.byzantine_.tolist(), *model.malformed_})} machines lied or failed, more than "
+            f"t = {t} (rho = {model.rho_:.4g}, delta = {model.delta_:.4g})"
         ]
     else:
         lines += [
-            f"rho = {model.rho_:.4g}, delta = {model.delta_:.4g}; guarantee: at most {model.factor_:.4g} times the "
-            "smallest cost, if each solver finds its optimum"
+            f"guarantee: at most {model.factor_:.4g} times the smallest cost, whoever lies, if all solve their own "
+            f"problems optimally (rho = {model.rho_:.4g}, delta = {model.delta_:.4g})"
         ]
     if missing := len(model.uncovered_):
         lines += [f"{_count(missing, 'point')} on no machine that was kept: not counted"]

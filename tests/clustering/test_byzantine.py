@@ -21,6 +21,7 @@ from robustcore.clustering import (
     ByzantineKMeans,
     ByzantineKMedians,
     Local,
+    Missing,
     approximation,
     bernoulli,
     fractional_repetition,
@@ -294,3 +295,61 @@ def test_the_fusion_centre_never_copies_all_points(solver):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < X.nbytes / 2
+
+
+class Told:
+    """An engine whose machines say what they are told to."""
+
+    def __init__(self, said=None, kind=list):
+        self.said, self.kind = said or {}, kind
+
+    def solve(self, tasks):
+        return self.kind(({task.machine: task.solve(*task.shard()) for task in tasks} | self.said).values())
+
+
+@BOTH
+def test_machines_that_fail_count_with_those_that_lie(solver):
+    """t = 1, and one machine lies while another is late: nothing is promised, and nothing is kept of it."""
+    X = np.r_[np.arange(6.0), 1000 + np.arange(6.0)][:, None]
+    fresh = {"t": 1, "assignment": np.ones((3, 12)), "random_state": 0}
+    late = Told({0: Missing("late")})
+    assert solver(2, engine=late, **fresh).fit(X).factor_ is not None
+    assert solver(2, byzantine=[0], engine=late, **fresh).fit(X).factor_ is not None  # the same machine
+    both = solver(2, byzantine=[1], attack="shift", engine=late, **fresh).fit(X)
+    assert both.factor_ is None and both.malformed_ == {0: "late"}
+
+
+@BOTH
+def test_what_engines_return(solver):
+    X = np.arange(12.0)[:, None]
+    fresh = {"t": 1, "assignment": np.ones((3, 12)), "random_state": 0}
+    assert len(solver(2, engine=Told(kind=tuple), byzantine=1, **fresh).fit(X).kept_) == 2
+    for attack in ATTACKS:  # others may have sent garbage
+        model = solver(2, engine=Told({0: "lies"}), byzantine=[1], attack=attack, **(fresh | {"t": 2})).fit(X)
+        assert model.malformed_[0] == "its centers are no numbers"
+    for said in (5, None, np.full((2, 1), np.nan)):
+        assert 0 in solver(2, engine=Told({0: Missing(said)}), **fresh).fit(X).malformed_
+    with pytest.raises(ValueError, match="one reply from each of 3 machines, not 2"):
+        solver(2, engine=Told(kind=lambda said: list(said)[:2]), **fresh).fit(X)
+    with pytest.raises(TypeError, match=r"engine must be Local\(\.\.\.\), Dask\(client\) or None, not 'dask'"):
+        solver(2, engine="dask", **fresh).fit(X)
+
+
+@BOTH
+def test_machines_kept_that_hold_nothing(solver):
+    nothing = np.array([[0] * 5, [1] * 5])
+    with pytest.raises(rc.ConstraintError, match="the machines that were kept hold no points"):
+        solver(2, t=1, assignment=nothing, strict=False, random_state=0).fit(np.arange(100.0, 105.0)[:, None])
+
+
+@BOTH
+def test_threads_of_other_libraries_change_nothing(solver):
+    """Machines that hold the same points cost the same to the last bit, or another is kept."""
+    X = np.random.default_rng(0).standard_normal((40_000, 2))
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(solver(3, t=2, assignment=np.ones((4, len(X))), random_state=0).fit(X))
+    assert found[0].kept_.tolist() == found[1].kept_.tolist()
+    assert np.array_equal(found[0].costs_, found[1].costs_)
+    assert np.array_equal(found[0].cluster_centers_, found[1].cluster_centers_)

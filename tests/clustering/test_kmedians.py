@@ -71,6 +71,28 @@ def test_scale_does_not_matter(scale):
     plain, scaled = (KMedians(3, random_state=0).fit(three_clouds() * unit) for unit in (1.0, scale))
     assert np.allclose(scaled.cluster_centers_ / scale, plain.cluster_centers_, rtol=1e-12)
     assert scaled.inertia_ / scale == pytest.approx(plain.inertia_, rel=1e-12)
+    X = three_clouds() * scale
+    assert np.array_equal(scaled.predict(X), scaled.labels_)
+    assert scaled.score(X) == pytest.approx(-scaled.inertia_, rel=1e-12)
+    assert np.allclose(scaled.transform(X) / scale, plain.transform(three_clouds()), rtol=1e-12)
+    assert scaled.predict(X[:1] * 0)[0] == plain.predict(X[:1] * 0)[0]  # points may be of another scale than centers
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-170, 1e170, 1e308])
+def test_the_scale_of_weights_does_not_matter(scale):
+    X, weights = three_clouds(), 1.0 + np.arange(60) % 2
+    plain = KMedians(3, random_state=0).fit(X, sample_weight=weights / 2)
+    scaled = KMedians(3, random_state=0).fit(X, sample_weight=weights / 2 * scale)
+    assert np.allclose(scaled.cluster_centers_, plain.cluster_centers_, rtol=1e-5)
+    if scale < 1e308:  # where the cost is a number
+        assert scaled.inertia_ / scale == pytest.approx(plain.inertia_, rel=1e-9)
+
+
+def test_one_weight_for_all():
+    X = three_clouds()
+    assert KMedians(3, random_state=0).fit(X, sample_weight=2.0).inertia_ == pytest.approx(
+        2 * KMedians(3, random_state=0).fit(X).inertia_
+    )
 
 
 def test_fewer_distinct_points_than_clusters():
@@ -111,9 +133,9 @@ def test_clone_and_transform():
     [
         ({"n_clusters": 0}, "n_clusters must be from 1 to n_samples=60; it is 0"),
         ({"n_clusters": 61}, "n_clusters must be from 1 to n_samples=60; it is 61"),
-        ({"n_init": 0}, "n_init must be at least 1; it is 0"),
-        ({"max_iter": 0}, "max_iter must be at least 1; it is 0"),
-        ({"tol": np.nan}, "tol must be at least 0; it is nan"),
+        ({"n_init": 0}, "KMedians needs n_init >= 1; here n_init = 0"),
+        ({"max_iter": 0}, "KMedians needs max_iter >= 1; here max_iter = 0"),
+        ({"tol": np.nan}, "KMedians: tol must be a finite number >= 0, not nan"),
     ],
 )
 def test_wrong_parameters(parameters, sentence):
@@ -130,6 +152,7 @@ def test_wrong_parameters(parameters, sentence):
         (np.r_[np.ones(59), -1], r"sample_weight\[59\] is -1.0"),
         (np.r_[np.nan, np.ones(59)], r"sample_weight\[0\] is nan"),
         (np.zeros(60), "sample_weight is zero"),
+        (np.full(60, 1j), "sample_weight must be numbers, not complex128"),
     ],
 )
 def test_wrong_weights(weights, sentence):
@@ -140,3 +163,14 @@ def test_wrong_weights(weights, sentence):
 def test_assign_takes_lists_of_centers():
     labels, distances = assign(np.array([[0.0, 3.0], [9.0, 0.0]]), [[0, 0], [5, 0]])
     assert labels.tolist() == [0, 1] and distances.tolist() == [3.0, 4.0]
+
+
+def test_assign_says_what_is_wrong():
+    for X, centers, sentence in (
+        ([[0.0, np.nan]], [[0.0, 0.0]], "X contains NaN"),
+        ([[0.0, 1.0]], [[np.inf, 0.0]], "centers contains infinity"),
+        ([[0.0, 1.0]], [[0.0]], "as many numbers"),
+        (np.empty((0, 2)), [[0.0, 0.0]], "0 sample"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            assign(X, centers)

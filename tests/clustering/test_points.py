@@ -95,3 +95,19 @@ def test_broken_files(tmp_path, monkeypatch):
         assert says in str(error.value)
     with pytest.raises(FileNotFoundError):
         points.load("nowhere.csv")
+
+
+def test_a_column_of_row_numbers_is_no_dimension(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text(",x,y\n0,1.5,2\n1,3,4\n")
+    with pytest.raises(ValueError, match="the first column has no heading"):
+        points.load(path)
+
+
+def test_quoted_numbers_and_decimal_commas(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text('"x","y"\n"1.5","2"\n"3","4"\n')
+    assert points.load(path).tolist() == [[1.5, 2.0], [3.0, 4.0]]
+    path.write_text("1,5;2\n3;4\n")
+    with pytest.raises(ValueError, match="decimal commas are not read"):
+        points.load(path)

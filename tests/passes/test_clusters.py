@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from robustcore import _core
 
-EXACT = 1e-8
+EXACT = 1e-7
 
 
 def draw(n, d, k, dtype, seed=0):
@@ -82,6 +82,33 @@ def test_medians_are_those_of_many_steps(n, d, k, dtype):
             continue
         least = clusters.cost(own, [clusters.median(own, w)], w)
         assert clusters.cost(own, [found[c]], w) <= least * (1 + 2 * EXACT)
+
+
+def heavy_ones_that_nearly_balance(rng, kind):
+    n = int(rng.integers(3, 8))
+    if kind == "two":
+        return 3 * rng.standard_normal((n, 2)), np.r_[1000 * rng.uniform(0.99, 1.01, 2), rng.uniform(0.5, 2, n - 2)]
+    if kind == "line":
+        return rng.standard_normal((n, 1)), rng.integers(20, 60, n) * 0.5
+    flat = rng.standard_normal((n, 2)) * [1.0, 10.0 ** -rng.integers(0, 8)]
+    return flat, 10 ** rng.uniform(-3, 4, n)
+
+
+@pytest.mark.parametrize("kind", ["two", "line", "flat"])
+def test_medians_between_heavy_points_that_nearly_balance(kind):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        X, weights = heavy_ones_that_nearly_balance(rng, kind)
+        start = X[:1] + rng.standard_normal(X.shape[1]) * rng.choice([0.0, 0.3])
+        found = _core.cluster_medians(X, weights, np.zeros(len(X), np.int32), start, EXACT, 1)
+        points = min(clusters.cost(X, [x], weights) for x in X)
+        assert clusters.cost(X, found, weights) <= points * (1 + EXACT)
+        away = X - found[0]
+        far = np.linalg.norm(away, axis=1)
+        pull = (weights[far > 0] / far[far > 0]) @ away[far > 0]
+        assert (
+            2 * (np.linalg.norm(pull) - weights[far == 0].sum()) <= 1e-5 * weights.sum()
+        )  # what rounding leaves of it
 
 
 # Small integers, so that many are the same or in a line, and medians lie on points.
