@@ -39,7 +39,7 @@ def tables(s1: Path | None) -> str:
 
 def draw(path: Path) -> None:
     X, truth, _ = mixture.gaussians()
-    made = experiment.run(X, len(truth), t=3, p=table.P, truth=truth, seed=PICTURED)
+    made = experiment.run(X, len(truth), t=3, p=table.P, attack="random", truth=truth, seed=PICTURED)
     pictures.plot(X, made, path, truth=truth)
 
 
