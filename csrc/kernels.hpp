@@ -24,6 +24,13 @@ inline constexpr int table_bytes = 32 * 1024;
 inline constexpr int block_columns = 10 * strip_columns;
 inline std::int64_t block_count(const Updates& updates) { return (updates.d + block_columns - 1) / block_columns; }
 
+// So many blocks make a superblock, whose share of a distance is rounded to float64 (passes/distances.hpp).
+inline constexpr int superblock = 64;
+inline constexpr std::int64_t superblock_columns = std::int64_t{superblock} * block_columns;
+inline std::int64_t superblock_count(const Updates& updates) {
+  return (updates.d + superblock_columns - 1) / superblock_columns;
+}
+
 // Rows a and b of a table, of which a keeps the smaller and b the larger value.
 struct Comparator {
   std::int32_t low, high;

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 VANISHING: float
+SUPERBLOCK: int
 
 class _BuildFacts(TypedDict):
     compiler: str
@@ -26,6 +27,16 @@ class Updates:
     def mixed(self, M: NDArray[np.float64], relative: bool = False) -> Updates: ...
     def sqdist(
         self, threads: int, progress: Callable[[float], object] | None = None, exact: bool = False
+    ) -> NDArray[np.float64]: ...
+    def sqdist_parts(
+        self, threads: int, progress: Callable[[float], object] | None = None, exact: bool = False
+    ) -> NDArray[np.float64]: ...
+    def sqdist_scaled_parts(
+        self,
+        D: NDArray[np.float64],
+        scale: float,
+        threads: int,
+        progress: Callable[[float], object] | None = None,
     ) -> NDArray[np.float64]: ...
     def sqdist_scaled(
         self,
@@ -59,6 +70,7 @@ def enclose(
     progress: Callable[[float], object] | None = None,
 ) -> tuple[float, float, NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], int] | None: ...
 def finite_points(points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]: ...
+def add_parts(parts: NDArray[np.float64]) -> NDArray[np.float64]: ...
 def nearest_centers(
     points: NDArray[np.floating[Any]], centers: NDArray[np.float64], threads: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...

@@ -107,6 +107,10 @@ cdef extern from "parallel.hpp" namespace "rc" nogil:
 cdef extern from "passes/distances.hpp" namespace "rc" nogil:
     void c_sqdist "rc::sqdist"(const View&, Team&, double* out) except +
     void c_sqdist_scaled "rc::sqdist_scaled"(const View&, double scale, Team&, double* D) except +
+    void c_sqdist_parts "rc::sqdist_parts"(const View&, Team&, double* parts) except +
+    void c_sqdist_scaled_parts "rc::sqdist_scaled_parts"(
+        const View&, double scale, Team&, const double* D, double* parts) except +
+    void c_add_parts "rc::add_parts"(const double* parts, int64_t count, int64_t size, double* out) except +
     const double vanishing
     void c_finite_rows "rc::finite_rows"(const View&, Team&, cbool* finite) except +
 
@@ -265,6 +269,8 @@ cdef extern from "nspace/certificate.hpp" namespace "rc" nogil:
         Team&) except +
 
 cdef extern from "kernels.hpp" namespace "rc" nogil:
+    const int64_t superblock_columns
+    int64_t superblocks "rc::superblock_count"(const View&)
     void c_use_kernels "rc::use_kernels"(string) except +
 
 
@@ -453,6 +459,30 @@ cdef class Updates:
                 c_sqdist(view, crew.team[0], &D[0, 0])
         return out
 
+    def sqdist_parts(self, int threads, progress=None, cbool exact=False):
+        """(superblocks, n, n) float64: what each superblock of the coordinates adds to `sqdist`; see `add_parts`."""
+        out = np.empty((superblocks(self.view), self.view.n, self.view.n))
+        cdef double[:, :, ::1] parts = out
+        cdef View view = self.view
+        view.widened = exact
+        cdef _Crew crew = _Crew(threads, progress)
+        with crew:
+            with nogil:
+                c_sqdist_parts(view, crew.team[0], &parts[0, 0, 0])
+        return out
+
+    def sqdist_scaled_parts(self, const double[:, ::1] D, double scale, int threads, progress=None):
+        """(superblocks, n, n) float64: what each superblock adds to the pairs that `sqdist_scaled` forms anew."""
+        out = np.empty((superblocks(self.view), self.view.n, self.view.n))
+        cdef double[:, :, ::1] parts = out
+        cdef _Crew crew = _Crew(threads, progress)
+        if D.shape[0] != self.view.n or D.shape[1] != self.view.n:
+            raise ValueError("a matrix of all rows")
+        with crew:
+            with nogil:
+                c_sqdist_scaled_parts(self.view, scale, crew.team[0], &D[0, 0], &parts[0, 0, 0])
+        return out
+
     def sqdist_scaled(self, out, double scale, int threads, progress=None):
         """``out`` (n, n) without NaN, as `sqdist` has it, becomes the squared distances times ``scale`` squared.
 
@@ -528,6 +558,19 @@ cdef class Updates:
 cdef list COLUMNWISE = ["median", "trimmed_mean", "meamed", "phocas", "box_midpoint", "sign_majority"]
 
 VANISHING = vanishing
+SUPERBLOCK = superblock_columns
+
+
+def add_parts(const double[:, :, ::1] parts):
+    """(n, n) float64: the sum of the parts (superblocks, n, n), one after the other as in a single pass."""
+    if not parts.size:
+        raise ValueError("at least one part")
+    out = np.empty((parts.shape[1], parts.shape[2]))
+    cdef double[:, ::1] total = out
+    cdef int64_t size = parts.shape[1] * parts.shape[2]
+    with nogil:
+        c_add_parts(&parts[0, 0, 0], parts.shape[0], size, &total[0, 0])
+    return out
 
 
 cdef Points as_points(points) except *:

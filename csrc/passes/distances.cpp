@@ -206,15 +206,65 @@ class BlockScaled : BlockRows {
   const std::vector<Pair>& chosen_;
 };
 
-// The sum over all blocks of what the workers write for each of `count` pairs. Blocks are added in order, whoever
-// computed them: a wave of them side by side, then one after the other, with what each addition loses added at the end.
+// A sum, and what its additions have lost.
+struct Sum {
+  double total = 0.0, error = 0.0;
+  void add(double x) {
+    const double old = total, sum = old + x, part = sum - old;
+    error += (old - (sum - part)) + (x - part);
+    total = sum;
+  }
+  double rounded() const { return std::isfinite(total) ? total + error : total; }
+};
+
+// The sums over blocks of what the workers write for each of `count` pairs: the blocks of a superblock are added in order,
+// whoever computed them, with what each addition loses added at the end; so are superblocks, each rounded once. So the sums
+// do not depend on who has which superblocks, but on where these begin.
+class Sums {
+ public:
+  // Where parts are asked for, those of superblock b stay at parts[b * count ..] and are not added.
+  Sums(std::size_t count, double* parts) : count_(static_cast<std::int64_t>(count)), inner_(count), parts_(parts) {
+    if (!parts) outer_.resize(count);
+  }
+
+  void add(std::int64_t block, const double* distances, std::int64_t begin, std::int64_t end) {
+    if (block % superblock == 0 && block) close(block / superblock - 1, begin, end);
+    for (std::int64_t pair = begin; pair < end; ++pair) inner_[pair].add(distances[pair]);
+  }
+
+  // All superblocks but the last have been closed.
+  std::vector<double> finish(std::int64_t blocks) {
+    close((blocks - 1) / superblock, 0, count_);
+    std::vector<double> out(outer_.size());
+    for (std::size_t pair = 0; pair < out.size(); ++pair) out[pair] = outer_[pair].rounded();
+    return out;
+  }
+
+ private:
+  void close(std::int64_t number, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t pair = begin; pair < end; ++pair) {
+      const double part = std::exchange(inner_[pair], Sum{}).rounded();
+      if (parts_)
+        parts_[number * count_ + pair] = part;
+      else
+        outer_[pair].add(part);
+    }
+  }
+
+  std::int64_t count_;
+  std::vector<Sum> inner_, outer_;
+  double* parts_;
+};
+
 template <class Worker>
-std::vector<double> sum_blocks(const Updates& updates, std::size_t count, Team& team, std::vector<Worker>& workers) {
+std::vector<double> sum_blocks(const Updates& updates, std::size_t count, Team& team, std::vector<Worker>& workers,
+                               double* parts = nullptr) {
   const std::int64_t blocks = block_count(updates);
   const auto pairs = static_cast<std::int64_t>(count), slot_bytes = 8 * std::max<std::int64_t>(1, pairs);
   const std::int64_t wave = std::min(blocks, std::max<std::int64_t>(wave_bytes / slot_bytes, team.threads()));
   const std::int64_t stretch = 4096, stretches = (pairs + stretch - 1) / stretch;
-  std::vector<double> total(count), error(count), slots(static_cast<std::size_t>(wave) * count);
+  std::vector<double> slots(static_cast<std::size_t>(wave) * count);
+  Sums sums(count, parts);
   team.expect(blocks + (blocks + wave - 1) / wave * stretches);
   for (std::int64_t first = 0; first < blocks; first += wave) {
     const std::int64_t here = std::min(wave, blocks - first);
@@ -222,54 +272,97 @@ std::vector<double> sum_blocks(const Updates& updates, std::size_t count, Team& 
       workers[worker](first + task, slots.data() + task * pairs);
     });
     team.parallel_for(stretches, [&](std::int64_t task, int) {
-      const std::int64_t end = std::min(pairs, (task + 1) * stretch);
-      for (std::int64_t slot = 0; slot < here; ++slot) {
-        const double* distances = slots.data() + slot * pairs;
-        for (std::int64_t pair = task * stretch; pair < end; ++pair) {
-          const double old = total[pair], x = distances[pair], sum = old + x, part = sum - old;
-          error[pair] += (old - (sum - part)) + (x - part);
-          total[pair] = sum;
-        }
-      }
+      for (std::int64_t slot = 0; slot < here; ++slot)
+        sums.add(first + slot, slots.data() + slot * pairs, task * stretch, std::min(pairs, (task + 1) * stretch));
     });
   }
-  for (std::size_t pair = 0; pair < count; ++pair)
-    if (std::isfinite(total[pair])) total[pair] += error[pair];
-  return total;
+  return sums.finish(blocks);
 }
 
 }  // namespace
 
-void sqdist(const Updates& updates, Team& team, double* out) {
+namespace {
+
+// The distances of the pairs, or the parts of them that the superblocks have, as symmetric matrices one after the other;
+// NaN where a row is not finite.
+void sqdist(const Updates& updates, Team& team, bool whole, double* out) {
   const StandardArithmetic standard;
-  const std::int64_t n = updates.n;
+  const std::int64_t n = updates.n, matrices = whole ? 1 : superblock_count(updates);
   const Pairs pairs(n);
+  const auto count = static_cast<std::size_t>(pairs.count());
   std::vector<std::atomic<bool>> bad(static_cast<std::size_t>(n));
   if (n * n * updates.d < 16 * worth_threads) team.work_alone();
   std::vector<BlockDistances> workers;
   for (std::int64_t worker = 0; worker < std::min<std::int64_t>(team.threads(), block_count(updates)); ++worker)
     workers.emplace_back(updates, bad.data());
-  const std::vector<double> total = sum_blocks(updates, static_cast<std::size_t>(pairs.count()), team, workers);
+  std::vector<double> sums(whole ? 0 : count * matrices);
+  const std::vector<double> total = sum_blocks(updates, count, team, workers, whole ? nullptr : sums.data());
 
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-  for (std::int64_t i = 0; i < n; ++i) {
-    out[i * n + i] = bad[i] ? nan : 0.0;
-    for (std::int64_t j = i + 1; j < n; ++j)
-      out[i * n + j] = out[j * n + i] = bad[i] || bad[j] ? nan : total[pairs(i, j)];
+  const double* found = whole ? total.data() : sums.data();
+  for (std::int64_t matrix = 0; matrix < matrices; ++matrix, out += n * n, found += count)
+    for (std::int64_t i = 0; i < n; ++i) {
+      out[i * n + i] = bad[i] ? nan : 0.0;
+      for (std::int64_t j = i + 1; j < n; ++j)
+        out[i * n + j] = out[j * n + i] = bad[i] || bad[j] ? nan : found[pairs(i, j)];
+    }
+}
+
+}  // namespace
+
+void sqdist(const Updates& updates, Team& team, double* out) { sqdist(updates, team, true, out); }
+
+void sqdist_parts(const Updates& updates, Team& team, double* parts) { sqdist(updates, team, false, parts); }
+
+void add_parts(const double* parts, std::int64_t count, std::int64_t size, double* out) {
+  const StandardArithmetic standard;
+  for (std::int64_t k = 0; k < size; ++k) {
+    Sum sum;
+    for (std::int64_t part = 0; part < count; ++part) sum.add(parts[part * size + k]);
+    out[k] = sum.rounded();
   }
+}
+
+namespace {
+
+// The pairs whose squares float64 cannot hold without the scale.
+std::vector<BlockScaled::Pair> beyond(const double* D, std::int64_t n, double scale) {
+  std::vector<BlockScaled::Pair> chosen;
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = i + 1; j < n; ++j)
+      if (scale > 1.0 ? D[i * n + j] < vanishing : std::isinf(D[i * n + j])) chosen.emplace_back(i, j);
+  return chosen;
+}
+
+std::vector<double> scaled(const Updates& updates, double scale, Team& team,
+                           const std::vector<BlockScaled::Pair>& chosen, double* parts = nullptr) {
+  if (chosen.empty()) return {};
+  std::vector<BlockScaled> workers;
+  for (int worker = 0; worker < team.threads(); ++worker) workers.emplace_back(updates, scale, chosen);
+  return sum_blocks(updates, chosen.size(), team, workers, parts);
+}
+
+}  // namespace
+
+void sqdist_scaled_parts(const Updates& updates, double scale, Team& team, const double* D, double* parts) {
+  const StandardArithmetic standard;
+  const std::int64_t n = updates.n, matrices = superblock_count(updates);
+  const auto chosen = beyond(D, n, scale);
+  std::vector<double> sums(chosen.size() * matrices);
+  scaled(updates, scale, team, chosen, sums.data());
+  std::fill_n(parts, matrices * n * n, 0.0);
+  for (std::int64_t matrix = 0; matrix < matrices; ++matrix)
+    for (std::size_t p = 0; p < chosen.size(); ++p) {
+      const auto [i, j] = chosen[p];
+      parts[(matrix * n + i) * n + j] = parts[(matrix * n + j) * n + i] = sums[matrix * chosen.size() + p];
+    }
 }
 
 void sqdist_scaled(const Updates& updates, double scale, Team& team, double* D) {
   const StandardArithmetic standard;
   const std::int64_t n = updates.n;
-  std::vector<BlockScaled::Pair> chosen;
-  for (std::int64_t i = 0; i < n; ++i)
-    for (std::int64_t j = i + 1; j < n; ++j)
-      if (scale > 1.0 ? D[i * n + j] < vanishing : std::isinf(D[i * n + j])) chosen.emplace_back(i, j);
-  std::vector<double> total;
-  std::vector<BlockScaled> workers;
-  for (int worker = 0; worker < team.threads(); ++worker) workers.emplace_back(updates, scale, chosen);
-  if (!chosen.empty()) total = sum_blocks(updates, chosen.size(), team, workers);
+  const auto chosen = beyond(D, n, scale);
+  const std::vector<double> total = scaled(updates, scale, team, chosen);
   for (std::int64_t k = 0; k < n * n; ++k) D[k] = D[k] * scale * scale;
   for (std::size_t p = 0; p < chosen.size(); ++p)
     D[chosen[p].first * n + chosen[p].second] = D[chosen[p].second * n + chosen[p].first] = total[p];

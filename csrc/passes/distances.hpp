@@ -24,6 +24,14 @@ namespace rc {
 // most 4 MiB of them or one a thread, and up to 1.5 MiB a thread.
 void sqdist(const Updates& updates, Team& team, double* out);
 
+// The same in parts: one n x n matrix for each superblock, of which a machine that has a share of the coordinates sends
+// its own. Where every share begins with a superblock, add_parts over all of them, in order, gives what sqdist gives to
+// the last bit. A row that is not finite is NaN in all parts.
+void sqdist_parts(const Updates& updates, Team& team, double* parts);
+
+// out[k] = the sum of parts[p][k] over `count` parts of `size` numbers, in order, with what is lost on the way.
+void add_parts(const double* parts, std::int64_t count, std::int64_t size, double* out);
+
 // Squares below this one may have lost digits as float64 subnormals do.
 inline constexpr double vanishing = 0x1p-900;
 
@@ -31,6 +39,9 @@ inline constexpr double vanishing = 0x1p-900;
 // pairs that were infinite (scale < 1) or below 2^-900 (scale > 1) formed anew from scaled differences. scale is a
 // power of two. Takes about a nanosecond per number of such a pair, and of mixed rows as long as mixing does.
 void sqdist_scaled(const Updates& updates, double scale, Team& team, double* D);
+
+// What sqdist_scaled forms anew, in parts as above; zero for the other pairs.
+void sqdist_scaled_parts(const Updates& updates, double scale, Team& team, const double* D, double* parts);
 
 // finite[i] = row i has no NaN and no infinity. Reads everything once; for rules that need no distances.
 void finite_rows(const Updates& updates, Team& team, bool* finite);

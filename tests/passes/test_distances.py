@@ -572,3 +572,28 @@ def test_a_caller_who_flushes_subnormals_elects_the_same(run_script):
     """
     result = run_script(script)
     assert result.stdout == "True True\n", result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_shares_of_the_coordinates_add_up_to_the_same_bits(dtype):
+    step, scale = _core.SUPERBLOCK, 1.0 if dtype == "float32" else 1e160
+    X = (np.random.default_rng(0).standard_normal((3, 2 * step + 999)) * scale).astype(dtype)
+    X[2, -1] = np.nan
+
+    def rows(X):
+        return _core.Updates([[np.ascontiguousarray(x)] for x in X], [dtype])
+
+    D = rows(X).sqdist(2)
+    shares = [rows(X[:, begin:end]) for begin, end in ((0, step), (step, X.shape[1]))]
+    parts = np.concatenate([share.sqdist_parts(threads) for share, threads in zip(shares, (1, 2), strict=True)])
+    assert parts.shape == (3, 3, 3)
+    assert np.array_equal(_core.add_parts(parts), D, equal_nan=True)
+    if dtype == "float64":
+        D, small = D[:2, :2].copy(), 2.0**-600
+        parts = np.concatenate(
+            [rows(X[:2, b:e]).sqdist_scaled_parts(D, small, 1) for b, e in ((0, step), (step, None))]
+        )
+        assert np.isinf(D[0, 1])
+        rows(X[:2]).sqdist_scaled(D, small, 2)
+        assert _core.add_parts(parts)[0, 1] == D[0, 1]
