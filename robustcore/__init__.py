@@ -61,6 +61,7 @@ from robustcore.rules.nearest import MoNNA, monna
 from robustcore.rules.variance import SMEA, smea
 
 if TYPE_CHECKING:
+    from robustcore import backends as backends
     from robustcore import clustering as clustering
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "agree",
     "agreement",
     "attacks",
+    "backends",
     "box_midpoint",
     "build_info",
     "bulyan",
@@ -147,7 +149,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Rooms that need packages beside numpy are entered when they are asked for."""
-    if name == "clustering":
-        return importlib.import_module("robustcore.clustering")
+    """Rooms that few need, or that need packages beside numpy, are entered when they are asked for."""
+    if name in ("backends", "clustering"):
+        return importlib.import_module(f"robustcore.{name}")
     raise AttributeError(f"module 'robustcore' has no attribute {name!r}")

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from robustcore._geometry import LONGEST, MOST_STRETCHED, Floats, Geometry, Prog
 from robustcore._hull import SMALLEST, SPACING, columns, numbers
 from robustcore._result import Aggregation, Bound, Certificate, Worst
 from robustcore._threads import get_num_threads
-from robustcore._updates import OnMalformed, Updates, read
+from robustcore._updates import InMemory, OnMalformed, Updates, read
 from robustcore._view import View, view
 from robustcore.rules import bound_of, known_bounds
 from robustcore.rules.ball import enclose
@@ -142,22 +143,22 @@ def _with_output(updates: Updates, y: Any, progress: Progress) -> tuple[Geometry
         if len(y.weights) != updates.n:
             raise ValueError(f"certify: y is an aggregation of {len(y.weights)} updates, X has {updates.n}")
         if math.isclose(y.weights.sum(), 1.0):  # else a center, which is none of the updates, has the rest
-            _check_is_of(y.weights, vector, updates)
+            if not all(updates.each(partial(_is_of, y.weights[updates.clients]), vector)):
+                raise ValueError("certify: y is the aggregation of other updates than X")
             clients = Geometry(updates, progress=progress, exact=True)
             weights = y.weights[updates.clients[clients.kept]]
             if math.isclose(weights.sum(), 1.0):
                 return clients, clients.mix(np.vstack([np.eye(clients.n), weights]), np.arange(clients.n)), 0.0
     clients = Geometry(updates, [vector], progress, exact=True)
-    return clients, clients.with_extra(), _rounding(vector, updates.names)
+    return clients, clients.with_extra(), math.hypot(*updates.each(_rounding, vector))
 
 
-def _check_is_of(weights: Floats, vector: list[Any], updates: Updates) -> None:
-    """Raise ValueError where these weights of the updates do not give the vector: it is the aggregate of others.
+def _is_of(weights: Floats, updates: InMemory, vector: list[Any]) -> bool:
+    """Whether the vector is what these weights of the rows give, or the aggregate of others.
 
     That shows in a few coordinates: here in at most LOOKED_AT of each array.
     """
-    weighed = [(weights[client], row) for client, row in zip(updates.clients, updates.rows, strict=True)]
-    weighed = [(weight, row) for weight, row in weighed if weight != 0.0]
+    weighed = [(weight, row) for weight, row in zip(weights, updates.rows, strict=True) if weight != 0.0]
     for segment, name in enumerate(updates.names):
 
         def first(row: list[Any], segment: int = segment, name: str = name) -> Floats:
@@ -165,19 +166,22 @@ def _check_is_of(weights: Floats, vector: list[Any], updates: Updates) -> None:
 
         terms = np.array([weight * first(row) for weight, row in weighed])
         # The weights sum to 1 but for rounding, and what is missing is that of the heaviest, of 1 / n at least.
-        error = 4.0 * SPACING[name] + len(weights) ** 2 * SPACING["float64"]
+        error = 4.0 * SPACING[name] + updates.n**2 * SPACING["float64"]
         with np.errstate(all="ignore"):
             off = np.abs(terms.sum(axis=0) - first(vector))
             if (off > error * (np.abs(terms).sum(axis=0) + SMALLEST[name])).any():
-                raise ValueError("certify: y is the aggregation of other updates than X")
+                return False
+    return True
 
 
-def _rounding(vector: list[Any], names: list[str]) -> float:
+def _rounding(updates: InMemory, vector: list[Any]) -> float:
     """How far a vector may be from what was rounded to it."""
     total = 0.0
-    for segment, _, block in columns([vector], names):
+    for segment, _, block in columns([vector], updates.names):
         largest = float(np.abs(block).max())
-        total = math.hypot(total, SPACING[names[segment]] * largest * float(np.linalg.norm(block / (largest or 1.0))))
+        total = math.hypot(
+            total, SPACING[updates.names[segment]] * largest * float(np.linalg.norm(block / (largest or 1.0)))
+        )
     return total
 
 

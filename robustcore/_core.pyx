@@ -110,7 +110,8 @@ cdef extern from "passes/distances.hpp" namespace "rc" nogil:
     void c_sqdist_parts "rc::sqdist_parts"(const View&, Team&, double* parts) except +
     void c_sqdist_scaled_parts "rc::sqdist_scaled_parts"(
         const View&, double scale, Team&, const double* D, double* parts) except +
-    void c_add_parts "rc::add_parts"(const double* parts, int64_t count, int64_t size, double* out) except +
+    void c_carry_parts "rc::carry_parts"(const double* parts, int64_t count, int64_t size, double* carried)
+    void c_carried_sums "rc::carried_sums"(const double* carried, int64_t size, double* out)
     const double vanishing
     void c_finite_rows "rc::finite_rows"(const View&, Team&, cbool* finite) except +
 
@@ -460,7 +461,7 @@ cdef class Updates:
         return out
 
     def sqdist_parts(self, int threads, progress=None, cbool exact=False):
-        """(superblocks, n, n) float64: what each superblock of the coordinates adds to `sqdist`; see `add_parts`."""
+        """(superblocks, n, n) float64: what each superblock of the coordinates adds to `sqdist`; see `carry_parts`."""
         out = np.empty((superblocks(self.view), self.view.n, self.view.n))
         cdef double[:, :, ::1] parts = out
         cdef View view = self.view
@@ -561,15 +562,30 @@ VANISHING = vanishing
 SUPERBLOCK = superblock_columns
 
 
-def add_parts(const double[:, :, ::1] parts):
-    """(n, n) float64: the sum of the parts (superblocks, n, n), one after the other as in a single pass."""
-    if not parts.size:
-        raise ValueError("at least one part")
-    out = np.empty((parts.shape[1], parts.shape[2]))
-    cdef double[:, ::1] total = out
-    cdef int64_t size = parts.shape[1] * parts.shape[2]
+def carry_parts(const double[:, :, ::1] parts, const double[:, :, ::1] carried=None):
+    """(2, n, n) float64: sums under way, and what their additions have lost, after these parts (superblocks, n, n).
+
+    ``carried`` is what there was before. One after the other, as in a single pass; see `carried_sum`.
+    """
+    if not parts.size or parts.shape[1] != parts.shape[2]:
+        raise ValueError("at least one part, of square matrices")
+    if carried is not None and (carried.shape[0], carried.shape[1], carried.shape[2]) != (2, parts.shape[1], parts.shape[2]):
+        raise ValueError("what is carried has the size of the parts")
+    out = np.zeros((2, parts.shape[1], parts.shape[2])) if carried is None else np.array(carried)
+    cdef double[:, :, ::1] sums = out
     with nogil:
-        c_add_parts(&parts[0, 0, 0], parts.shape[0], size, &total[0, 0])
+        c_carry_parts(&parts[0, 0, 0], parts.shape[0], parts.shape[1] * parts.shape[2], &sums[0, 0, 0])
+    return out
+
+
+def carried_sum(const double[:, :, ::1] carried):
+    """(n, n) float64: what has been carried, at its end."""
+    if carried.shape[0] != 2 or not carried.size:
+        raise ValueError("sums, and what their additions have lost")
+    out = np.empty((carried.shape[1], carried.shape[2]))
+    cdef double[:, ::1] total = out
+    with nogil:
+        c_carried_sums(&carried[0, 0, 0], carried.shape[1] * carried.shape[2], &total[0, 0])
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
 from typing import Any
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from robustcore import _core
 from robustcore._threads import get_num_threads
-from robustcore._updates import Updates
-
-Progress = Callable[[float], object] | None
-Floats = NDArray[np.float64]
+from robustcore._updates import Core, Updates
+from robustcore._updates import Floats as Floats
+from robustcore._updates import Progress as Progress
 
 NOT_FINITE = "not finite"
 NEAR, FAR = 2.0**600, 2.0**-600
@@ -53,12 +52,12 @@ class Geometry:
     def __init__(
         self,
         updates: Updates,
-        extra: Sequence[list[Any] | None] = (),
+        extra: Sequence[Any] = (),
         progress: Progress = None,
         exact: bool = False,
     ):
         self._updates = updates
-        self.core = updates.core if not extra else _core.Updates([*updates.rows, *extra], updates.names)
+        self.core = updates.core_of(None, extra)
         self.is_wide = updates.is_wide
         self.progress = progress
         self.total, self.dropped = updates.n, updates.dropped
@@ -103,7 +102,7 @@ class Geometry:
         return np.eye(self.core.n)[self.kept] if self._mixed is None else self._mixed
 
     @property
-    def rows(self) -> _core.Updates:
+    def rows(self) -> Core:
         """The points as rows for a pass."""
         plain = self._mixed is None and len(self.kept) == self.core.n
         return self.core if plain else self.core.mixed(self.M, self._relative)
@@ -204,12 +203,12 @@ class Geometry:
         """(n,): who the vectors are: clients, or, once mixed, their own numbers."""
         return self._updates.clients[self.kept[: self.n]] if self._mixed is None else np.arange(self.n)
 
-    def only(self, vectors: NDArray[np.int64]) -> tuple[_core.Updates, NDArray[np.int64]]:
+    def only(self, vectors: NDArray[np.int64]) -> tuple[Core, NDArray[np.int64]]:
         """These vectors as rows for a pass, and the clients whose updates went into them."""
         clients = self._updates.clients
         if self._mixed is None:
             rows = self.kept[vectors]
-            return _core.Updates([self._updates.rows[row] for row in rows], self._updates.names), clients[rows]
+            return self._updates.core_of(rows), clients[rows]
         M = self._mixed[vectors]
         return self.core.mixed(M), clients[(M != 0.0).any(axis=0)[: len(clients)]]
 

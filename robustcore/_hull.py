@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from robustcore._constraints import check_dropped
 from robustcore._geometry import NOT_FINITE, Floats
 from robustcore._threads import get_num_threads
-from robustcore._updates import Updates
+from robustcore._updates import InMemory
 
 TOLERANCE = 1e-8  # of how far the n - f nearest points reach from the coordinate-wise median
 SPACING = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -64,7 +64,7 @@ class Points:
         What rounding to the dtypes may have moved y.
     """
 
-    updates: Updates
+    updates: InMemory
     f: int
     points: Floats
     y: Floats | None
@@ -101,7 +101,7 @@ def rounded(values: Floats, name: str) -> NDArray[Any]:
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
-def finite(name: str, updates: Updates, f: int) -> tuple[Updates, int, list[NDArray[Any]]]:
+def finite(name: str, updates: InMemory, f: int) -> tuple[InMemory, int, list[NDArray[Any]]]:
     """The updates that are finite, what is left of f, and their coordinate-wise median."""
     for _ in range(2):
         left = check_dropped(name, updates.n, f, updates.dropped)
@@ -112,7 +112,7 @@ def finite(name: str, updates: Updates, f: int) -> tuple[Updates, int, list[NDAr
     return updates, left, middle
 
 
-def read_points(name: str, updates: Updates, f: int, y: list[Any] | None = None) -> Points:
+def read_points(name: str, updates: InMemory, f: int, y: list[Any] | None = None) -> Points:
     """The finite ones among the updates as points, and y among them.
 
     Differences from the coordinate-wise median keep their digits at any offset, and orthogonal transformations of them

@@ -11,11 +11,12 @@ shapes. Only when something differs, `_sort_out` finds out who disagrees with th
 from __future__ import annotations
 
 import numbers
+from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from robustcore._constraints import none_left
 
 OnMalformed = Literal["raise", "drop"]
 Array = np.ndarray[Any, np.dtype[Any]]
+Floats = NDArray[np.float64]
+Progress = Callable[[float], object] | None
 
 _NAMES = {
     np.dtype(order + code): name
@@ -232,9 +235,26 @@ def _from_torch(tensor: Any, where: str) -> tuple[Array, Callable[[Array], Any] 
     return array, lambda out: torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
 
 
+class Core(Protocol):
+    """Rows for a pass: `_core.Updates`, or what stands for it where the rows are elsewhere (robustcore/backends)."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def d(self) -> int: ...
+    def mixed(self, M: Floats, relative: bool = False) -> Core: ...
+    def sqdist(self, threads: int, progress: Progress = None, exact: bool = False) -> Floats: ...
+    def sqdist_scaled(self, out: Floats, scale: float, threads: int, progress: Progress = None) -> None: ...
+    def finite_rows(self, threads: int, progress: Progress = None) -> NDArray[np.bool_]: ...
+    def combine(
+        self, weights: Floats, origin: int, outputs: list[Any], threads: int, progress: Progress = None
+    ) -> bool: ...
+    def columns(self, rule: str, f: int, outputs: list[Any], threads: int, progress: Progress = None) -> bool: ...
+
+
 @dataclass(frozen=True)
-class Updates:
-    """n updates, read.
+class Updates(ABC):
+    """n updates, read: all that rules know of the data.
 
     ``core`` holds the rows of ``clients``; ``dropped`` says why the others are missing.
     """
@@ -242,6 +262,51 @@ class Updates:
     n: int
     clients: NDArray[np.int64]
     dropped: dict[int, str]
+    core: Core
+
+    @abstractmethod
+    def core_of(self, rows: NDArray[np.int64] | None, extra: Sequence[Any] = ()) -> Core:
+        """Some of the rows (None: all), and behind them extra ones: None, the origin, or what `like` returned."""
+
+    @abstractmethod
+    def like(self, update: Any, what: str, finite: bool = True) -> Any:
+        """One more update as a row; ValueError that names it if it is not like these, or not ``finite``."""
+
+    @abstractmethod
+    def each(self, find: Callable[..., Any], *rows: Any) -> list[Any]:
+        """``find(updates, *rows)`` for each part of the coordinates, where they are; both as `InMemory` has them."""
+
+    @property
+    @abstractmethod
+    def is_wide(self) -> bool:
+        """Whether any array is float64."""
+
+    @abstractmethod
+    def empty(self) -> list[Any]:
+        """What a pass writes one update into."""
+
+    @abstractmethod
+    def rebuild(self, outputs: list[Any]) -> Any:
+        """The caller's structure around what a pass has written."""
+
+    @abstractmethod
+    def _only(self, good: NDArray[np.bool_]) -> Self:
+        """These updates with the good rows alone, at least one."""
+
+    def keep(self, good: NDArray[np.bool_], why: str) -> Self:
+        """These updates without the rows that are not good, which are dropped for that reason."""
+        dropped = self.dropped | dict.fromkeys(self.clients[~good].tolist(), why)
+        rest = self._only(good) if good.any() else self  # with nobody left, check_dropped has the last word
+        return replace(rest, clients=self.clients[good], dropped=dropped)
+
+
+@dataclass(frozen=True)
+class InMemory(Updates):
+    """Updates whose numbers are all here.
+
+    ``rows[i]`` holds the arrays of row i, in the order of the structure, ``pattern``.
+    """
+
     core: _core.Updates
     pattern: _Leaf | _Branch
     rows: list[list[Any]]
@@ -252,26 +317,21 @@ class Updates:
         return [leaf for _, leaf in self.pattern.leaves()]
 
     @property
+    def names(self) -> list[str]:
+        """The dtypes of the arrays that are not empty."""
+        return [leaf.name for leaf in self.leaves if 0 not in leaf.shape]
+
+    @property
     def is_wide(self) -> bool:
-        """Whether any array is float64."""
         return any(leaf.name == "float64" for leaf in self.leaves)
 
-    def empty(self) -> list[Array]:
-        """Native arrays for one update, an element of the list for each array of the structure."""
-        kinds = {"bfloat16": "uint16"}
-        return [np.empty(leaf.shape, kinds.get(leaf.name, leaf.name)) for leaf in self.leaves]
-
-    def keep(self, good: NDArray[np.bool_], why: str) -> Updates:
-        """These updates without the rows that are not good, which are dropped for that reason."""
-        rows = [row for row, stays in zip(self.rows, good, strict=True) if stays]
-        dropped = self.dropped | dict.fromkeys(self.clients[~good].tolist(), why)
-        core = (
-            _core.Updates(rows, self.names) if rows else self.core
-        )  # with nobody left, check_dropped has the last word
-        return Updates(self.n, self.clients[good], dropped, core, self.pattern, rows)
+    def core_of(self, rows: NDArray[np.int64] | None, extra: Sequence[list[Any] | None] = ()) -> _core.Updates:
+        if rows is None and not extra:
+            return self.core
+        chosen = self.rows if rows is None else [self.rows[row] for row in rows]
+        return _core.Updates([*chosen, *extra], self.names)
 
     def like(self, update: Any, what: str, finite: bool = True) -> list[Any]:
-        """The arrays of one more update; ValueError that names it if it is not like these, or not ``finite``."""
         try:
             leaves: list[Any] = []
             self.pattern.collect(update, "", leaves)
@@ -285,14 +345,19 @@ class Updates:
             raise ValueError(f"{what} is not finite")
         return leaves
 
-    @property
-    def names(self) -> list[str]:
-        """The dtypes of the arrays that are not empty."""
-        return [leaf.name for leaf in self.leaves if 0 not in leaf.shape]
+    def each(self, find: Callable[..., Any], *rows: list[Any]) -> list[Any]:
+        return [find(self, *rows)]
 
-    def rebuild(self, arrays: list[Array]) -> Any:
-        """The caller's structure around these arrays."""
-        return self.pattern.rebuild(iter(arrays))
+    def empty(self) -> list[Array]:
+        kinds = {"bfloat16": "uint16"}
+        return [np.empty(leaf.shape, kinds.get(leaf.name, leaf.name)) for leaf in self.leaves]
+
+    def rebuild(self, outputs: list[Array]) -> Any:
+        return self.pattern.rebuild(iter(outputs))
+
+    def _only(self, good: NDArray[np.bool_]) -> Self:
+        rows = [row for row, stays in zip(self.rows, good, strict=True) if stays]
+        return replace(self, rows=rows, core=_core.Updates(rows, self.names))
 
 
 def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
@@ -308,13 +373,15 @@ def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
     """
     if malformed not in ("raise", "drop"):
         raise ValueError(f'malformed must be "raise" or "drop", not {malformed!r}')
+    if isinstance(X, Updates):  # from a backend
+        return X
     clients = _clients(X)
     n = len(clients)
     if n == 0:
         raise ValueError("no updates: X is empty")
     try:
         pattern = _describe(clients[0])
-        return Updates(n, np.arange(n), {}, *_rows(clients, pattern))
+        return InMemory(n, np.arange(n), {}, *_rows(clients, pattern))
     except (_Malformed, _core.Mismatch):
         pattern, dropped = _sort_out(clients)
         if malformed == "raise":
@@ -324,7 +391,15 @@ def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
     kept = [i for i in range(n) if i not in dropped]
     if not kept:
         raise none_left(n, dropped)
-    return Updates(n, np.array(kept), dropped, *_rows([clients[i] for i in kept], pattern))
+    return InMemory(n, np.array(kept), dropped, *_rows([clients[i] for i in kept], pattern))
+
+
+def read_here(X: Any) -> InMemory:
+    """Read n updates, for what looks at their numbers itself."""
+    updates = read(X)
+    if not isinstance(updates, InMemory):
+        raise TypeError("this needs all numbers of the updates in one memory, and they are in several")
+    return updates
 
 
 def _clients(X: Any) -> list[Any]:

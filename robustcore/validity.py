@@ -26,7 +26,7 @@ from robustcore._constraints import MAJORITY, SOMEBODY, as_count, as_number, che
 from robustcore._geometry import Floats, Progress
 from robustcore._hull import SPACING, Around, Nearest, Points, columns, finite, programme, read_points, rounded
 from robustcore._safe_area import Clock, Removal, Spent, common_point, dimension
-from robustcore._updates import Updates, read
+from robustcore._updates import InMemory, read_here
 from robustcore.rules._base import add_up, by_client
 from robustcore.rules.ball import minimum_enclosing_ball
 from robustcore.rules.medians import geometric_median
@@ -136,12 +136,12 @@ def _strong(found: Points | None) -> bool:
 
 def _asked(name: str, y: Any, honest: Any) -> Points | None:
     """The honest updates and y as points; None where y is not finite."""
-    updates = read(honest)
+    updates = read_here(honest)
     leaves = _like(updates, y)
     return None if leaves is None else read_points(name, updates, 0, leaves)
 
 
-def _like(updates: Updates, y: Any) -> list[Any] | None:
+def _like(updates: InMemory, y: Any) -> list[Any] | None:
     """The arrays of y, None where it is not finite."""
     leaves = updates.like(y, "y", finite=False)
     return leaves if _core.Updates([leaves], updates.names).finite_rows(1)[0] else None
@@ -289,7 +289,7 @@ def relaxed_convex(y: Any, honest: Any, delta: float, p: float = 2) -> bool:
     delta = as_number(name, "delta", delta, ">= 0")
     if isinstance(p, bool) or p not in (1, 2, inf):
         raise ValueError(f"{name}: p must be 1, 2 or inf, not {p!r}")
-    updates = read(honest)
+    updates = read_here(honest)
     leaves = _like(updates, y)
     if leaves is None:
         return False
@@ -304,7 +304,7 @@ def relaxed_convex(y: Any, honest: Any, delta: float, p: float = 2) -> bool:
     return bool((away.sum() if p == 1 else away.max()) <= allowed) or _separation(differences, p) <= allowed
 
 
-def _differences(updates: Updates, leaves: list[Any], scale: float) -> Floats:
+def _differences(updates: InMemory, leaves: list[Any], scale: float) -> Floats:
     """(n, d): the updates as seen from y."""
     found = [block[:-1] / 4 - block[-1] / 4 for _, _, block in columns([*updates.rows, leaves], updates.names)]
     return np.hstack(found) / (scale / 4)
@@ -407,7 +407,7 @@ class Box:
 
     def contains(self, y: Any) -> bool:
         """Whether y is in the box, give or take a unit in the last place of the larger end, and what sums are off."""
-        updates = read([self.low, self.high])
+        updates = read_here([self.low, self.high])
         leaves = _like(updates, y)
         if leaves is None:
             return False
@@ -421,7 +421,7 @@ class Box:
     @property
     def midpoint(self) -> Any:
         """The middle of all intervals, in the structure and dtype of one update."""
-        return _filled(read([self.low, self.high]), lambda ends: (ends[0] / 2 + ends[1] / 2,))[0]
+        return _filled(read_here([self.low, self.high]), lambda ends: (ends[0] / 2 + ends[1] / 2,))[0]
 
 
 def trusted_box(X: Any, f: int) -> Box:
@@ -534,7 +534,7 @@ def _mean(values: Floats) -> Floats:
 
 
 def _box(name: str, X: Any, f: int, ends: Callable[[Floats, int], tuple[Floats, ...]]) -> Box:
-    updates = read(X)
+    updates = read_here(X)
     f = as_count(name, "f", f)
     check_f(name, MAJORITY, updates.n, f)
     updates, left, _ = finite(name, updates, f)
@@ -542,7 +542,7 @@ def _box(name: str, X: Any, f: int, ends: Callable[[Floats, int], tuple[Floats, 
     return Box(low, high, dict(sorted(updates.dropped.items())), *rounding)
 
 
-def _filled(updates: Updates, compute: Callable[[Floats], tuple[Floats, ...]]) -> list[Any]:
+def _filled(updates: InMemory, compute: Callable[[Floats], tuple[Floats, ...]]) -> list[Any]:
     """What is computed from each block of columns, as updates."""
     outputs: list[list[NDArray[Any]]] = []
     for segment, part, block in columns(updates.rows, updates.names):
@@ -642,7 +642,7 @@ def in_safe_area(
     >>> bool(validity.in_safe_area(X, [1.0, 1.0], f=1)), bool(validity.in_safe_area(X, [1.0, 0.9], f=1))
     (True, False)
     """
-    name, updates = "in_safe_area", read(X)
+    name, updates = "in_safe_area", read_here(X)
     f, clock = as_count(name, "f", f), Clock(as_budget(name, budget), progress)
     check_f(name, SOMEBODY, updates.n, f)
     leaves, nobody = _like(updates, y), np.zeros(0, np.int64)
@@ -751,7 +751,7 @@ def safe_area_point(X: Any, f: int, *, budget: Budget | float | None = None, pro
     >>> area.point.round(6), area.guaranteed
     (array([1., 1.]), True)
     """
-    name, updates = "safe_area_point", read(X)
+    name, updates = "safe_area_point", read_here(X)
     f, clock = as_count(name, "f", f), Clock(as_budget(name, budget), progress)
     check_f(name, SOMEBODY, updates.n, f)
     found = read_points(name, updates, f)

@@ -314,13 +314,20 @@ void sqdist(const Updates& updates, Team& team, double* out) { sqdist(updates, t
 
 void sqdist_parts(const Updates& updates, Team& team, double* parts) { sqdist(updates, team, false, parts); }
 
-void add_parts(const double* parts, std::int64_t count, std::int64_t size, double* out) {
+void carry_parts(const double* parts, std::int64_t count, std::int64_t size, double* carried) {
   const StandardArithmetic standard;
+  double* lost = carried + size;
   for (std::int64_t k = 0; k < size; ++k) {
-    Sum sum;
+    Sum sum{carried[k], lost[k]};
     for (std::int64_t part = 0; part < count; ++part) sum.add(parts[part * size + k]);
-    out[k] = sum.rounded();
+    carried[k] = sum.total;
+    lost[k] = sum.error;
   }
+}
+
+void carried_sums(const double* carried, std::int64_t size, double* out) {
+  const StandardArithmetic standard;
+  for (std::int64_t k = 0; k < size; ++k) out[k] = Sum{carried[k], carried[size + k]}.rounded();
 }
 
 namespace {

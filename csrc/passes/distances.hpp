@@ -25,12 +25,16 @@ namespace rc {
 void sqdist(const Updates& updates, Team& team, double* out);
 
 // The same in parts: one n x n matrix for each superblock, of which a machine that has a share of the coordinates sends
-// its own. Where every share begins with a superblock, add_parts over all of them, in order, gives what sqdist gives to
+// its own. Where every share begins with a superblock, carry_parts over all of them, in order, gives what sqdist gives to
 // the last bit. A row that is not finite is NaN in all parts.
 void sqdist_parts(const Updates& updates, Team& team, double* parts);
 
-// out[k] = the sum of parts[p][k] over `count` parts of `size` numbers, in order, with what is lost on the way.
-void add_parts(const double* parts, std::int64_t count, std::int64_t size, double* out);
+// Sums under way: `size` totals, and behind them what their additions have lost. Zeros at first; carry_parts adds `count`
+// parts of `size` numbers, in order, so that who has some of the parts can take over from who has those before.
+void carry_parts(const double* parts, std::int64_t count, std::int64_t size, double* carried);
+
+// The sums themselves.
+void carried_sums(const double* carried, std::int64_t size, double* out);
 
 // Squares below this one may have lost digits as float64 subnormals do.
 inline constexpr double vanishing = 0x1p-900;

@@ -15,7 +15,7 @@ from robustcore import theory, validity
 from robustcore._constraints import ConstraintError, as_count, as_number, check_f, check_least
 from robustcore._registry import make
 from robustcore._result import CentroidBall
-from robustcore._updates import read
+from robustcore._updates import read_here
 from robustcore.agreement.adversaries import ADVERSARIES, Adversary
 from robustcore.agreement.messages import Limits
 from robustcore.agreement.network import Run, World
@@ -259,7 +259,7 @@ def _check_made(name: str, kind: str, given: object, wanted: type) -> None:
 
 
 def _rows(name: str, X: Any) -> list[Floats]:
-    updates = read(X)
+    updates = read_here(X)
     rows = [np.array(row[0]) for row in updates.rows]  # copies: the trace keeps them
     for row in rows:
         row.flags.writeable = False

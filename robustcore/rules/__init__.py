@@ -107,10 +107,15 @@ def aggregate(X: Any, rule: str | Rule, *, malformed: OnMalformed = "raise", **p
     >>> rc.aggregate(np.array([[1.0], [2.0], [4.0], [99.0]]), "median", f=1, mixing="nnm").value
     array([2.33333333])
     """
+    return as_rule(rule, **parameters).aggregate(X, malformed=malformed)
+
+
+def as_rule(rule: str | Rule, **parameters: Any) -> Rule:
+    """The rule of a name, with its parameters, or a rule itself."""
     if isinstance(rule, Rule):
         if parameters:
             raise TypeError(f"{rule!r} has its parameters already; {', '.join(parameters)} cannot be given again")
-        return rule.aggregate(X, malformed=malformed)
+        return rule
     if not isinstance(rule, str):
         raise TypeError(f"rule must be a name such as 'krum', or a rule such as Krum(f=1), not {rule!r}")
-    return make_rule(rule, **parameters).aggregate(X, malformed=malformed)
+    return make_rule(rule, **parameters)

@@ -11,13 +11,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from robustcore import _core, theory
+from robustcore import theory
 from robustcore._budget import Budget, as_budget
 from robustcore._constraints import MAJORITY, ConstraintError, Inequality, as_count, check_dropped, check_f, check_least
 from robustcore._geometry import ORIGIN, Floats, Geometry, Progress
 from robustcore._result import Aggregation, Optimum
 from robustcore._threads import get_num_threads
-from robustcore._updates import OnMalformed, Updates, read
+from robustcore._updates import Core, OnMalformed, Updates, read
 from robustcore.mixing import Mixing
 
 Mixings = Mixing | Sequence[Mixing]
@@ -186,7 +186,7 @@ class Rule(_Tolerant, ABC):
             geometry = mixing.apply(geometry)
         return geometry
 
-    def _extra(self, updates: Updates) -> list[list[Any] | None]:
+    def _extra(self, updates: Updates) -> list[Any]:
         """The points that the rule itself wants to see behind the vectors."""
         return []
 
@@ -212,7 +212,7 @@ class LinearRule(Rule):
             updates,
             outputs,
             dropped=geometry.dropped,
-            weights=weights[: len(updates.rows)],
+            weights=weights[: len(updates.clients)],
             scores=None if answer.scores is None else client_scores(updates, geometry, answer.scores),
             gap=answer.gap,
             optimum=answer.optimum,
@@ -239,7 +239,7 @@ class SearchRule(LinearRule):
 def aggregation(
     rule: Rule,
     updates: Updates,
-    outputs: list[NDArray[Any]],
+    outputs: list[Any],
     *,
     dropped: dict[int, str] | None = None,
     weights: Floats | None = None,
@@ -264,9 +264,7 @@ def aggregation(
     )
 
 
-def add_up(
-    updates: Updates, core: _core.Updates, weights: Floats, outputs: list[NDArray[Any]], progress: Progress
-) -> bool:
+def add_up(updates: Updates, core: Core, weights: Floats, outputs: list[Any], progress: Progress) -> bool:
     """The rows of core times their weights, which sum to 1, into outputs; whether all of it is finite."""
     targets = [out for out in outputs if out.size]
     # The row of largest weight stands for what the others leave of 1: see passes/combine.hpp.
@@ -280,7 +278,7 @@ def client_scores(updates: Updates, geometry: Geometry, scores: Floats) -> Float
     """(n,): for each client the score of the vector that its update went into."""
     if geometry.is_plain:
         return by_client(updates, scores, np.nan)
-    out = np.full(len(updates.rows), np.nan)
+    out = np.full(len(updates.clients), np.nan)
     out[geometry.kept[: len(geometry.owner)]] = scores[geometry.owner]
     return by_client(updates, out, np.nan)
 

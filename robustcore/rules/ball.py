@@ -13,7 +13,7 @@ from robustcore._constraints import check_dropped
 from robustcore._geometry import NOT_FINITE, Floats, Geometry, Progress
 from robustcore._result import Ball
 from robustcore._threads import get_num_threads
-from robustcore._updates import OnMalformed, Updates, read
+from robustcore._updates import InMemory, OnMalformed, read
 from robustcore._view import View, view_from_the_midst
 from robustcore.rules._base import LinearRule, Mixings, Weights, add_up, face_of
 
@@ -138,7 +138,7 @@ def weighted_one_center(C: Any, w: Any) -> Ball:
     (array([1., 0.]), 3.0)
     """
     name = "weighted_one_center"
-    weights = _weights(name, w, len(C) if hasattr(C, "__len__") else len(read(C).rows))
+    weights = _weights(name, w, len(C) if hasattr(C, "__len__") else read(C).n)
     unit = float(weights.max())  # so that neither large nor small ones leave float64's range
     ball = _one_center(name, C, weights / unit)
     return replace(ball, radius=ball.radius * unit)
@@ -153,18 +153,18 @@ def _one_center(name: str, X: Any, w: Floats | None) -> Ball:
         shares = _shares(found, len(points))
         return Ball(center, found.value, np.sort(found.support), shares, found.gap, dropped)
     updates = read(X)
-    if updates.core.d < updates.core.n:
+    if isinstance(updates, InMemory) and updates.core.d < updates.core.n:
         found, dropped = _of_matrix(name, _stacked(updates), w)
-        of_rows, radius, gap, core = _shares(found, updates.core.n), found.value, found.gap, updates.core
+        of_rows, radius, gap = _shares(found, updates.core.n), found.value, found.gap
     else:
         geometry = Geometry(updates, exact=True)
-        dropped, core = dict(sorted(geometry.dropped.items())), geometry.core
+        dropped = dict(sorted(geometry.dropped.items()))
         check_dropped(name, geometry.total, None, dropped)
         weights = None if w is None else np.ascontiguousarray(w[geometry.kept])
         shares, radius, gap = _around(view_from_the_midst(geometry, exact=True), weights, None)
         of_rows = geometry.weights(shares)
     outputs = updates.empty()
-    add_up(updates, core, of_rows, outputs, None)
+    add_up(updates, updates.core, of_rows, outputs, None)  # the geometry has no extra points
     return Ball(updates.rebuild(outputs), radius, np.flatnonzero(of_rows), of_rows, gap, dropped)
 
 
@@ -190,7 +190,7 @@ def _matrix(X: Any) -> NDArray[Any] | None:
     return np.ascontiguousarray(X, X.dtype.newbyteorder("=") if X.dtype.name in POINTS else np.float32)
 
 
-def _stacked(updates: Updates) -> Floats:
+def _stacked(updates: InMemory) -> Floats:
     """The rows of updates as a matrix."""
 
     def numbers(leaf: Any, name: str) -> NDArray[Any]:

@@ -69,7 +69,7 @@ class CenteredClip(LinearRule):
         if self.iterations == 0:
             raise ValueError("centered_clip: iterations must be at least 1, not 0")
 
-    def _extra(self, updates: Updates) -> list[list[Any] | None]:
+    def _extra(self, updates: Updates) -> list[Any]:
         return [ORIGIN] if self.center is None else [updates.like(self.center, f"{self.name}: center")]
 
     def weigh(self, geometry: Geometry, f: int) -> Weights:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from robustcore import _core, theory
+from robustcore import theory
 from robustcore._constraints import AGREEMENT, Inequality, check_dropped
 from robustcore._geometry import NOT_FINITE, Progress
 from robustcore._result import Aggregation
 from robustcore._threads import get_num_threads
-from robustcore._updates import OnMalformed, Updates
+from robustcore._updates import Core, OnMalformed, Updates
 from robustcore.rules._base import Mixings, Rule, aggregation, face_of
 
 
@@ -51,7 +50,7 @@ class ColumnRule(Rule):
             geometry = self.geometry(updates, progress)
             core = geometry.core.mixed(geometry.M[: geometry.n])
             if geometry.dropped.keys() != updates.dropped.keys():
-                updates = updates.keep(np.isin(np.arange(len(updates.rows)), geometry.kept), NOT_FINITE)
+                updates = updates.keep(np.isin(np.arange(len(updates.clients)), geometry.kept), NOT_FINITE)
             if not self._run(core, updates, targets, progress):
                 raise ValueError(f"{self.name}: the mixed updates are beyond the range of float64")
         elif not self._run(updates.core, updates, targets, progress):
@@ -59,7 +58,7 @@ class ColumnRule(Rule):
             self._run(updates.core, updates, targets, progress)
         return aggregation(self, updates, outputs)
 
-    def _run(self, core: _core.Updates, updates: Updates, targets: list[NDArray[Any]], progress: Progress) -> bool:
+    def _run(self, core: Core, updates: Updates, targets: list[Any], progress: Progress) -> bool:
         left = check_dropped(self.name, updates.n, self.f, updates.dropped)
         f = 0 if self.f is None else left
         return core.columns(self.kernel, f, targets, get_num_threads(), progress)

@@ -63,7 +63,7 @@ class Mean(LinearRule):
             return super()._aggregate(updates, progress)
         while True:  # without distances: whether all rows are finite shows in their sum
             check_dropped(self.name, updates.n, self.f, updates.dropped)
-            weights, outputs = np.full(len(updates.rows), 1 / len(updates.rows)), updates.empty()
+            weights, outputs = np.full(len(updates.clients), 1 / len(updates.clients)), updates.empty()
             if add_up(updates, updates.core, weights, outputs, progress):
                 break
             good = updates.core.finite_rows(get_num_threads(), progress)

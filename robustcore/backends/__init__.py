@@ -1,0 +1,28 @@
+"""Updates that are elsewhere: cut by columns into shards, on an engine that runs the passes where the shards are.
+
+Rules decide by n x n numbers and by flags, and these are all that travels (`_shards`). ``dask`` reads Dask arrays,
+delayed arrays and files; any other engine takes the few methods of `Engine`. What they open stands for X in every rule,
+and in whatever else decides by distances::
+
+    from robustcore.backends import dask
+    dask.aggregate(X, rc.MultiKrum(f=3), ...)             # the value is a Dask array
+    rc.certify(dask.updates(X), y, f=3)
+
+Nothing is imported that is not asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from robustcore.backends._shards import Engine, Here, Shards, open_shards, split
+
+if TYPE_CHECKING:
+    from robustcore.backends import dask
+
+__all__ = ["Engine", "Here", "Shards", "dask", "open_shards", "split"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "dask":
+        return importlib.import_module("robustcore.backends.dask")
+    raise AttributeError(f"module 'robustcore.backends' has no attribute {name!r}")
