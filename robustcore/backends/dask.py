@@ -256,7 +256,8 @@ class _Cluster:
     def leave(self, task: Task, rows: Sequence[Row], progress: Progress) -> tuple[list[bool], Row]:
         pairs = self._tasks(task, rows)
         flags, arrays = ([delayed(itemgetter(i), pure=False)(pair) for pair in pairs] for i in (0, 1))
-        arrays = self.client.persist([*arrays, *flags])
+        with _large_graphs():
+            arrays = self.client.persist([*arrays, *flags])
         return self._results(arrays[len(pairs) :], progress, arrays), arrays[: len(pairs)]
 
     def row(self, update: Any, what: str) -> Row:
@@ -275,12 +276,11 @@ class _Cluster:
         """What small tasks return; these and the ``others`` are cancelled if something is raised meanwhile."""
         import distributed
 
-        # Futures hold what is small, and what is not only as long as it is needed.
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
+        with _large_graphs():
             futures = self.client.compute(tasks)
         try:
             if progress is not None:
-                for done, future in enumerate(distributed.as_completed(futures), 1):
+                for done, future in enumerate(distributed.as_completed(futures, loop=self.client.loop), 1):
                     if future.status != "finished":
                         break
                     progress(done / len(futures))
@@ -293,6 +293,11 @@ class _Cluster:
         except BaseException:
             self.client.cancel([*futures, *distributed.futures_of(others)])
             raise
+
+
+def _large_graphs() -> Any:
+    """A mixing of n = 1000 is 8 MB, and it has to go to the workers: no reason to warn."""
+    return dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
 
 
 def _same(task: Task) -> Task:
