@@ -17,6 +17,9 @@ from bench import test_ball, test_growth
 from bench.cases import CASES, CYCLES, SHAPES, THREADS, Case
 from bench.peers_balls import MEMORY
 from bench.peers_balls import NAMES as PEERS
+from bench.scaling import GROUP as SHARDS
+from bench.scaling import HERE, THERE
+from bench.scaling import RULES as IN_SHARDS
 from bench.test_agreement import RUNS
 from bench.test_centroids import AGAINST_ALL, BALLS
 from bench.test_certify import AGAINST_ALL as CERTIFIED_AGAINST_ALL
@@ -134,6 +137,7 @@ def facts(measured: Measured, others: float | None) -> dict[str, Any]:
             "call_of_10_x_1000_seconds": rounded(values["front door", "call 10 x 1000"]),
             "peak_beyond_input_of_50_x_1e6_float32_MiB": rounded(values["front door", "peak MiB"]),
         },
+        SHARDS: {name: rounded(value) for (group, name), value in values.items() if group == SHARDS},
     }
 
 
@@ -288,6 +292,13 @@ where the processor has AVX-512: {rate32:.0f} G/s in float32. In float64 the bet
 ## The front door
 
 {door}
+
+## Shards
+
+50 updates of 2,048,000 float32 in four files: a call in one process that maps them, the same on a Dask cluster of two
+processes with a thread each, and what the workers send.
+
+{shards}
 """
 
 
@@ -330,6 +341,7 @@ def markdown(facts: dict[str, Any]) -> str:
         rate64=limits["multiply_adds_per_second"]["float64"] / 1e9,
         gemm64=limits["gemm_float64_multiply_adds_per_second"] / 1e9,
         door=_door(facts["front_door"]),
+        shards=_shards(facts[SHARDS]),
     )
 
 
@@ -380,6 +392,18 @@ def _door(door: dict[str, float]) -> str:
         ["peak memory beyond the input (191 MiB, 50 x 1e6 float32), with the result (3.8 MiB)", f"{memory:.1f} MiB"],
     ]
     return table(["multi_krum", ""], rows)
+
+
+def _shards(found: dict[str, float]) -> str:
+    rows = []
+    for name in IN_SHARDS:
+        times = [found.get(f"{name}, {who}") for who in (HERE, THERE)]
+        sent = [found.get(f"{name}, bytes {where}") for where in ("to the client", "between workers")]
+        rows.append(
+            [name, *("-" if x is None else f"{1e3 * x:.3g}" for x in times)]
+            + ["-" if x is None else f"{x:,.0f}" for x in sent]
+        )
+    return table(["", f"{HERE}, ms", f"{THERE}, ms", "bytes to the client", "bytes between workers"], rows)
 
 
 def _ratios(dtype: str, facts: dict[str, Any], contenders: list[str]) -> str:

@@ -110,7 +110,7 @@ cdef extern from "passes/distances.hpp" namespace "rc" nogil:
     void c_sqdist_parts "rc::sqdist_parts"(const View&, Team&, double* parts) except +
     void c_sqdist_scaled_parts "rc::sqdist_scaled_parts"(
         const View&, double scale, Team&, const double* D, double* parts) except +
-    void c_carry_parts "rc::carry_parts"(const double* parts, int64_t count, int64_t size, double* carried)
+    void c_carry_parts "rc::carry_parts"(const double* parts, int64_t count, int64_t size, Team&, double* carried) except +
     void c_carried_sums "rc::carried_sums"(const double* carried, int64_t size, double* out)
     const double vanishing
     void c_finite_rows "rc::finite_rows"(const View&, Team&, cbool* finite) except +
@@ -562,7 +562,7 @@ VANISHING = vanishing
 SUPERBLOCK = superblock_columns
 
 
-def carry_parts(const double[:, :, ::1] parts, const double[:, :, ::1] carried=None):
+def carry_parts(const double[:, :, ::1] parts, const double[:, :, ::1] carried=None, int threads=1):
     """(2, n, n) float64: sums under way, and what their additions have lost, after these parts (superblocks, n, n).
 
     ``carried`` is what there was before. One after the other, as in a single pass; see `carried_sum`.
@@ -573,8 +573,11 @@ def carry_parts(const double[:, :, ::1] parts, const double[:, :, ::1] carried=N
         raise ValueError("what is carried has the size of the parts")
     out = np.zeros((2, parts.shape[1], parts.shape[2])) if carried is None else np.array(carried)
     cdef double[:, :, ::1] sums = out
-    with nogil:
-        c_carry_parts(&parts[0, 0, 0], parts.shape[0], parts.shape[1] * parts.shape[2], &sums[0, 0, 0])
+    cdef _Crew crew = _Crew(threads, None)
+    with crew:
+        with nogil:
+            c_carry_parts(
+                &parts[0, 0, 0], parts.shape[0], parts.shape[1] * parts.shape[2], crew.team[0], &sums[0, 0, 0])
     return out
 
 

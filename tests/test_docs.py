@@ -33,10 +33,10 @@ def load(name):
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        missing = (error.__cause__ or error).name
-        if missing is None or missing.partition(".")[0] == "robustcore":
+        missing = error.__cause__ or error  # where a sentence says what to install
+        if not isinstance(missing, ModuleNotFoundError) or missing.name.partition(".")[0] == "robustcore":
             raise
-        pytest.skip(f"needs {missing}")
+        pytest.skip(f"needs {missing.name}")
 
 
 @pytest.mark.parametrize("name", PUBLIC)

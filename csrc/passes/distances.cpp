@@ -1,5 +1,6 @@
 #include "distances.hpp"
 
+#include <array>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -217,6 +218,8 @@ struct Sum {
   double rounded() const { return std::isfinite(total) ? total + error : total; }
 };
 
+constexpr std::int64_t stretch = 4096;  // pairs that one thread adds up
+
 // The sums over blocks of what the workers write for each of `count` pairs: the blocks of a superblock are added in order,
 // whoever computed them, with what each addition loses added at the end; so are superblocks, each rounded once. So the sums
 // do not depend on who has which superblocks, but on where these begin.
@@ -262,7 +265,7 @@ std::vector<double> sum_blocks(const Updates& updates, std::size_t count, Team& 
   const std::int64_t blocks = block_count(updates);
   const auto pairs = static_cast<std::int64_t>(count), slot_bytes = 8 * std::max<std::int64_t>(1, pairs);
   const std::int64_t wave = std::min(blocks, std::max<std::int64_t>(wave_bytes / slot_bytes, team.threads()));
-  const std::int64_t stretch = 4096, stretches = (pairs + stretch - 1) / stretch;
+  const std::int64_t stretches = (pairs + stretch - 1) / stretch;
   std::vector<double> slots(static_cast<std::size_t>(wave) * count);
   Sums sums(count, parts);
   team.expect(blocks + (blocks + wave - 1) / wave * stretches);
@@ -314,15 +317,19 @@ void sqdist(const Updates& updates, Team& team, double* out) { sqdist(updates, t
 
 void sqdist_parts(const Updates& updates, Team& team, double* parts) { sqdist(updates, team, false, parts); }
 
-void carry_parts(const double* parts, std::int64_t count, std::int64_t size, double* carried) {
-  const StandardArithmetic standard;
-  double* lost = carried + size;
-  for (std::int64_t k = 0; k < size; ++k) {
-    Sum sum{carried[k], lost[k]};
-    for (std::int64_t part = 0; part < count; ++part) sum.add(parts[part * size + k]);
-    carried[k] = sum.total;
-    lost[k] = sum.error;
-  }
+void carry_parts(const double* parts, std::int64_t count, std::int64_t size, Team& team, double* carried) {
+  if (count * size < 16 * stretch) team.work_alone();
+  const std::int64_t stretches = (size + stretch - 1) / stretch;
+  team.expect(stretches);
+  team.parallel_for(stretches, [&](std::int64_t task, int) {
+    std::array<Sum, stretch> sums;
+    const std::int64_t begin = task * stretch, here = std::min(stretch, size - begin);
+    double *totals = carried + begin, *lost = totals + size;
+    for (std::int64_t k = 0; k < here; ++k) sums[k] = {totals[k], lost[k]};
+    for (std::int64_t part = 0; part < count; ++part)
+      for (std::int64_t k = 0; k < here; ++k) sums[k].add(parts[part * size + begin + k]);
+    for (std::int64_t k = 0; k < here; ++k) totals[k] = sums[k].total, lost[k] = sums[k].error;
+  });
 }
 
 void carried_sums(const double* carried, std::int64_t size, double* out) {

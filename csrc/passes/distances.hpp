@@ -31,7 +31,7 @@ void sqdist_parts(const Updates& updates, Team& team, double* parts);
 
 // Sums under way: `size` totals, and behind them what their additions have lost. Zeros at first; carry_parts adds `count`
 // parts of `size` numbers, in order, so that who has some of the parts can take over from who has those before.
-void carry_parts(const double* parts, std::int64_t count, std::int64_t size, double* carried);
+void carry_parts(const double* parts, std::int64_t count, std::int64_t size, Team& team, double* carried);
 
 // The sums themselves.
 void carried_sums(const double* carried, std::int64_t size, double* out);

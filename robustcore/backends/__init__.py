@@ -14,12 +14,13 @@ Nothing is imported that is not asked for.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from robustcore._core import carried_sum, carry_parts
 from robustcore.backends._shards import Engine, Here, Shards, open_shards, split
 
 if TYPE_CHECKING:
     from robustcore.backends import dask
 
-__all__ = ["Engine", "Here", "Shards", "dask", "open_shards", "split"]
+__all__ = ["Engine", "Here", "Shards", "carried_sum", "carry_parts", "dask", "open_shards", "split"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from robustcore import _core
 from robustcore._constraints import as_count, check_least
+from robustcore._core import carried_sum, carry_parts
 from robustcore._threads import get_num_threads
 from robustcore._updates import Array, Floats, InMemory, Progress, Updates, read
 
@@ -37,7 +38,10 @@ class Engine(Protocol):
         """What the task returns for each shard, something small, in the order of the shards."""
 
     def add(self, task: Task, rows: Sequence[Row], progress: Progress) -> Floats:
-        """The `carried_sum` of the (parts, n, n) numbers that the task returns, in the order of the shards."""
+        """The sum of the parts that the task returns, (parts, n, n) for each shard, in the order of the shards.
+
+        That is the `carried_sum` of what `carry_parts` makes of those of the first shard, of the second and so on.
+        """
 
     def leave(self, task: Task, rows: Sequence[Row], progress: Progress) -> tuple[list[bool], Row]:
         """The task returns a flag and an array: the flags, and a row whose parts are the arrays."""
@@ -84,9 +88,9 @@ class Here:
     def add(self, task: Task, rows: Sequence[Row], progress: Progress) -> Floats:
         carried = None
         for parts in self._each(task, rows, progress):
-            carried = _core.carry_parts(parts, carried)
+            carried = carry_parts(parts, carried, get_num_threads())
         assert carried is not None  # open_shards has seen one
-        return _core.carried_sum(carried)
+        return carried_sum(carried)
 
     def leave(self, task: Task, rows: Sequence[Row], progress: Progress) -> tuple[list[bool], Row]:
         flags, parts = zip(*self._each(task, rows, progress), strict=True)
@@ -190,6 +194,7 @@ class Shards:
         return self.rows.count
 
     def mixed(self, M: Floats, relative: bool = False) -> Shards:
+        assert self.rows.M is None  # as in _core.Updates
         return replace(self, rows=replace(self.rows, M=M, relative=relative))
 
     def sqdist(self, threads: int, progress: Progress = None, exact: bool = False) -> Floats:

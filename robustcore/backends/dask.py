@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from robustcore import _core
+from robustcore._core import carried_sum, carry_parts
 from robustcore._extras import extra
 from robustcore._result import Aggregation
 from robustcore._threads import get_num_threads, num_threads
@@ -23,11 +24,14 @@ from robustcore.rules import as_rule
 from robustcore.rules._base import Rule
 
 with extra("dask", "robustcore.backends.dask needs Dask"):
+    import cloudpickle
     import dask
     import dask.array as da
     from dask.delayed import Delayed, delayed
 
 __all__ = ["aggregate", "split", "updates"]
+
+MOST_SENT = 2**20  # bytes that may go with the tasks of a pass, in each again
 
 
 def aggregate(
@@ -247,9 +251,9 @@ class _Cluster:
     def add(self, task: Task, rows: Sequence[Row], progress: Progress) -> Floats:
         parts, carried = self._tasks(task, rows), None
         for part in parts:  # from worker to worker: 2 n^2 numbers, however many parts a shard has
-            carried = delayed(_core.carry_parts, pure=False)(part, carried)
+            carried = delayed(_carry, pure=False)(part, carried)
         marks = [] if progress is None else [delayed(_done, pure=False)(part) for part in parts]
-        total = delayed(_core.carried_sum, pure=False)(carried)
+        total = delayed(carried_sum, pure=False)(carried)
         found: Floats = self._results([*marks, total], progress)[-1]
         return found
 
@@ -268,9 +272,13 @@ class _Cluster:
         return da.concatenate([da.from_delayed(part, (width,), self.dtype) for part, width in pairs])
 
     def _tasks(self, task: Task, rows: Sequence[Row]) -> list[Delayed]:
-        sent = delayed(_same, pure=False)(task)  # to each worker once, with the n x n numbers that it may hold
+        sent, name = task, f"shard-{uuid4().hex}"  # keys of one name: who has nothing to do takes the next
+        if len(cloudpickle.dumps(task)) * len(self.shards) > MOST_SENT:
+            sent = delayed(_same, pure=False)(task)  # with the n x n numbers of a mixing: to each worker once
         do = delayed(_do, pure=False)
-        return [do(sent, shard, *(row[i] for row in rows)) for i, shard in enumerate(self.shards)]
+        return [
+            do(sent, shard, *(row[i] for row in rows), dask_key_name=(name, i)) for i, shard in enumerate(self.shards)
+        ]
 
     def _results(self, tasks: list[Delayed], progress: Progress, others: Sequence[Delayed] = ()) -> list[Any]:
         """What small tasks return; these and the ``others`` are cancelled if something is raised meanwhile."""
@@ -285,14 +293,14 @@ class _Cluster:
                         break
                     progress(done / len(futures))
             return list(self.client.gather(futures))
-        except distributed.CancelledError as error:
+        except BaseException as error:
+            self.client.cancel([*futures, *distributed.futures_of(others)])
+            if not isinstance(error, distributed.CancelledError):
+                raise
             raise RuntimeError(
                 "numbers of X were lost with a worker, and nothing says how to compute them again: scattered arrays are"
                 " lost for good; files and delayed arrays are not"
             ) from error
-        except BaseException:
-            self.client.cancel([*futures, *distributed.futures_of(others)])
-            raise
 
 
 def _large_graphs() -> Any:
@@ -308,9 +316,20 @@ def _done(part: Any) -> None:
     """A small sign that a part is there."""
 
 
-def _do(task: Task, shard: Any, *parts: Any) -> Any:
-    """On a worker."""
+# On a worker.
+
+
+def _threads() -> int:
+    """One, where other tasks have theirs."""
     from distributed import get_worker
 
-    with num_threads(get_num_threads() if get_worker().state.nthreads == 1 else 1):
+    return get_num_threads() if get_worker().state.nthreads == 1 else 1
+
+
+def _do(task: Task, shard: Any, *parts: Any) -> Any:
+    with num_threads(_threads()):
         return task(_open(shard), *parts)
+
+
+def _carry(parts: Floats, carried: Floats | None) -> Floats:
+    return carry_parts(parts, carried, _threads())

@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import sys
 
 import ml_dtypes
 import numpy as np
@@ -202,6 +203,25 @@ def test_two_passes_for_a_rule_that_is_decided_by_distances():
     updates = shards_of(whole_numbers())
     rc.MultiKrum(f=F, mixing=rc.NNM(f=F)).aggregate(updates)
     assert updates.core.engine.tasks == 2
+
+
+@pytest.mark.parametrize("missing", ["dask", "cloudpickle"])
+def test_what_to_install_is_said(monkeypatch, missing):
+    monkeypatch.delitem(sys.modules, "robustcore.backends.dask", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.delitem(vars(rc.backends), "dask", raising=False)
+    with pytest.raises(ImportError, match=r'pip install "robustcore\[dask\]"'):
+        rc.backends.dask  # noqa: B018
+
+
+def test_import_of_robustcore_loads_no_backend(run_script):
+    script = """
+        import sys, robustcore
+        print(sorted({"dask", "distributed", "torch", "robustcore.backends"} & set(sys.modules)))
+        robustcore.backends
+        print(sorted({"dask", "distributed", "torch"} & set(sys.modules)))
+    """
+    assert run_script(script).stdout == "[]\n[]\n"
 
 
 def test_split():
