@@ -28,6 +28,7 @@ with extra("dask", "robustcore.backends.dask needs Dask"):
     import dask
     import dask.array as da
     from dask.delayed import Delayed, delayed
+    from dask.highlevelgraph import HighLevelGraph
 
 __all__ = ["aggregate", "split", "updates"]
 
@@ -249,11 +250,14 @@ class _Cluster:
         return self._results(self._tasks(task, rows), progress)
 
     def add(self, task: Task, rows: Sequence[Row], progress: Progress) -> Floats:
-        parts, carried = self._tasks(task, rows), None
-        for part in parts:  # from worker to worker: 2 n^2 numbers, however many parts a shard has
-            carried = delayed(_carry, pure=False)(part, carried)
+        parts, name = self._tasks(task, rows), f"carry-{uuid4().hex}"
+        # From worker to worker: 2 n^2 numbers, however many parts a shard has. A chain of `delayed` is quadratic.
+        graph: dict[Any, Any] = {
+            (name, i): (_carry, part.key, (name, i - 1) if i else None) for i, part in enumerate(parts)
+        }
+        graph[name] = (carried_sum, (name, len(parts) - 1))
+        total = Delayed(name, HighLevelGraph.from_collections(name, graph, dependencies=parts))
         marks = [] if progress is None else [delayed(_done, pure=False)(part) for part in parts]
-        total = delayed(carried_sum, pure=False)(carried)
         found: Floats = self._results([*marks, total], progress)[-1]
         return found
 
@@ -271,7 +275,7 @@ class _Cluster:
         pairs = zip(row, self.widths, strict=True)
         return da.concatenate([da.from_delayed(part, (width,), self.dtype) for part, width in pairs])
 
-    def _tasks(self, task: Task, rows: Sequence[Row]) -> list[Delayed]:
+    def _tasks(self, task: Task, rows: Sequence[Row]) -> list[Any]:
         sent, name = task, f"shard-{uuid4().hex}"  # keys of one name: who has nothing to do takes the next
         if len(cloudpickle.dumps(task)) * len(self.shards) > MOST_SENT:
             sent = delayed(_same, pure=False)(task)  # with the n x n numbers of a mixing: to each worker once

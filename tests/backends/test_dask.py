@@ -108,6 +108,13 @@ def test_the_bits_of_one_array(client, X, rule, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_is_too_large_to_go_with_each_task_goes_to_each_worker_once(client, files, monkeypatch):
+    monkeypatch.setattr(rd, "MOST_SENT", 0)
+    paths, X = files
+    check(client, rc.TrimmedMean(f=1, mixing=rc.NNM(f=1)), paths, X, progress=lambda share: None)
+
+
+@pytest.mark.slow
 def test_uneven_shards(client, X, tmp_path):
     uneven = chunked(client, X, (5, STEP + 3, 1, X.shape[1] - STEP - 9), tmp_path)
     for rule in RULES:
