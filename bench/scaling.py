@@ -83,7 +83,7 @@ def sent(client: Any, call: Callable[[], object]) -> Sent:
     return Sent(here, received() - before)
 
 
-def seconds(call: Callable[[], object], rounds: int = 3) -> float:
+def seconds(call: Callable[[], object], rounds: int = 10) -> float:
     """The shortest of a few calls."""
     found = []
     for _ in range(rounds):

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -34,8 +35,8 @@ RULES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cluster():
+@contextmanager
+def two_processes():
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
     with (
         distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=ANY, silence_logs=60) as cluster,
@@ -44,11 +45,17 @@ def cluster():
         yield client
 
 
+@pytest.fixture(scope="module")
+def client():
+    with two_processes() as client:
+        yield client
+
+
 @pytest.fixture
-def client(cluster):
-    """With two workers, whoever died before."""
-    cluster.wait_for_workers(2, timeout=30)
-    return cluster
+def mortal():
+    """A client of workers that may be killed: whether another takes their place is for Dask to say."""
+    with two_processes() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +162,7 @@ def kill_one(client):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("nth", [2, 8])
-def test_a_worker_that_dies_in_a_pass_is_replaced(client, files, nth):
+def test_a_worker_that_dies_in_a_pass_is_replaced(mortal, files, nth):
     """In the pass of the distances, or in that of the value; files are read again, to the same bits."""
     paths, X = files
     calls = []
@@ -163,29 +170,29 @@ def test_a_worker_that_dies_in_a_pass_is_replaced(client, files, nth):
     def progress(share):
         calls.append(share)
         if len(calls) == nth:
-            calls.append(kill_one(client))
+            calls.append(kill_one(mortal))
 
-    check(client, rc.MultiKrum(f=1), paths, X, progress=progress)
+    check(mortal, rc.MultiKrum(f=1), paths, X, progress=progress)
     assert nth < len(calls)
 
 
 @pytest.mark.slow
-def test_what_dies_with_a_worker_after_the_last_pass_is_computed_again(client, files):
+def test_what_dies_with_a_worker_after_the_last_pass_is_computed_again(mortal, files):
     paths, X = files
-    found = rd.aggregate(paths, rc.Median(), client=client)
-    kill_one(client)
-    assert client.compute(found.value).result().tobytes() == rc.median(X).tobytes()
+    found = rd.aggregate(paths, rc.Median(), client=mortal)
+    kill_one(mortal)
+    assert mortal.compute(found.value).result().tobytes() == rc.median(X).tobytes()
 
 
 @pytest.mark.slow
-def test_scattered_arrays_are_lost(client):
+def test_scattered_arrays_are_lost(mortal):
     X = np.eye(4)
-    [future] = client.scatter([X], hash=False)
-    updates = rd.updates([dask.delayed(np.negative)(future)], client=client)
-    assert client.compute(rc.median(updates)).result().tolist() == [-0.0] * 4
-    holder = client.who_has(future)[future.key][0]
-    os.kill(client.run(os.getpid, workers=[holder])[holder], signal.SIGKILL)
-    wait_for(lambda: holder not in client.nthreads())
+    [future] = mortal.scatter([X], hash=False)
+    updates = rd.updates([dask.delayed(np.negative)(future)], client=mortal)
+    assert mortal.compute(rc.median(updates)).result().tolist() == [-0.0] * 4
+    holder = mortal.who_has(future)[future.key][0]
+    os.kill(mortal.run(os.getpid, workers=[holder])[holder], signal.SIGKILL)
+    wait_for(lambda: holder not in mortal.nthreads())
     with pytest.raises(RuntimeError, match="lost with a worker"):
         rc.median(updates)
 
