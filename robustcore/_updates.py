@@ -2,7 +2,12 @@
 
 An update is an array, or lists, tuples and dicts of arrays in any nesting. Its arrays are its segments (layers), in
 the order of the structure. Arrays are whatever offers its memory on the CPU: numpy arrays, memory maps, torch tensors,
-anything with DLPack or the buffer protocol. Python numbers in a list make a float64 row, for small examples.
+anything with DLPack or the buffer protocol. Python numbers in a list make a float64 row, for small examples. Torch
+tensors on an accelerator stay there (robustcore/backends/torch.py).
+
+Arrays of whole numbers and of truth values, such as the counters of a state dict, are no coordinates: rules do not see
+them. Each of their entries becomes the lower median of those of the clients that were not dropped, which lies between
+entries of honest clients, and is one that a client has sent.
 
 The common case takes one walk over each update: the first one is the pattern, and the binding compares formats and
 shapes. Only when something differs, `_sort_out` finds out who disagrees with the majority, and says where.
@@ -13,10 +18,10 @@ from __future__ import annotations
 import numbers
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +39,12 @@ _NAMES = {
     for order in "<>"
     for code, name in (("f4", "float32"), ("f8", "float64"), ("f2", "float16"))
 }
+FLOATING = ("float16", "bfloat16", "float32", "float64")
+_WHOLE = "biu"  # numpy's kinds of dtypes whose arrays rules do not see
 _HOST_DEVICES = (1, 3, 11)  # DLPack's numbers for main memory: plain, and pinned by CUDA and ROCm
 _LAYER = "layer {}".format
 DEEPEST = 64
+BLOCK = 1 << 16  # entries of whole numbers that are looked at together
 
 
 class _Malformed(ValueError):
@@ -46,30 +54,49 @@ class _Malformed(ValueError):
         super().__init__(f"{where}: {reason}" if where else reason)
 
 
+class Row(NamedTuple):
+    """The arrays of one update, in the order of the structure."""
+
+    arrays: list[Any]  # of numbers, without empty ones
+    whole: list[Any]  # of whole numbers
+
+
 @dataclass(frozen=True)
 class _Leaf:
     """One array of the structure."""
 
-    dtype: np.dtype[Any]  # as the arrays have it
-    name: str  # float32, float64, float16 or bfloat16
+    dtype: np.dtype[Any] | None  # as the arrays have it; None on an accelerator
+    name: str  # float32, float64, float16, bfloat16, or that of a dtype of whole numbers
     shape: tuple[int, ...]
-    finish: Callable[[Array], Any]  # from a native array of the result to what the caller gets
+    finish: Callable[[Any], Any]  # from a native array of the result to what the caller gets
+    device: str = ""  # the accelerator where it is
 
     @property
     def signature(self) -> Hashable:
-        return self.name, self.shape
+        return self.name, self.shape, self.device
 
-    def collect(self, update: Any, where: str, out: list[Any]) -> None:
+    @property
+    def is_whole(self) -> bool:
+        return self.name not in FLOATING
+
+    def collect(self, update: Any, where: str, out: Row) -> None:
         if type(update) is np.ndarray and update.dtype is self.dtype and self.name != "bfloat16":
             array = update
         else:
             found, array = _leaf(update, where)
             if found.name != self.name:
                 raise _Malformed(f"{found.name}, where the others have {self.name}", where)
-        if 0 not in self.shape:
-            out.append(array)
-        elif array.shape != self.shape:
-            raise self.other_shape(array.shape, where)
+            if found.device != self.device:
+                place = "on {}".format
+                raise _Malformed(
+                    f"{place(found.device or 'cpu')}, where the others are {place(self.device or 'cpu')}", where
+                )
+        if (self.is_whole or self.device or 0 in self.shape) and array.shape != self.shape:
+            raise self.other_shape(array.shape, where)  # else the binding compares
+        if self.is_whole:
+            out.whole.append(array)
+        elif 0 not in self.shape:
+            out.arrays.append(array)
 
     def other_shape(self, shape: tuple[int, ...], where: str) -> _Malformed:
         return _Malformed(f"shape {shape}, where the others have {self.shape}", where)
@@ -77,8 +104,8 @@ class _Leaf:
     def leaves(self, where: str = "") -> Iterator[tuple[str, _Leaf]]:
         yield where, self
 
-    def rebuild(self, arrays: Iterator[Array]) -> Any:
-        return self.finish(next(arrays))
+    def rebuild(self, arrays: Iterator[Any], whole: Iterator[Any]) -> Any:
+        return self.finish(next(whole if self.is_whole else arrays))
 
 
 @dataclass(frozen=True)
@@ -105,7 +132,7 @@ class _Branch:
     def path(self, where: str, key: Any) -> str:
         return f"{where}[{key!r}]" if where else _LAYER(repr(key))
 
-    def collect(self, update: Any, where: str, out: list[Any]) -> None:
+    def collect(self, update: Any, where: str, out: Row) -> None:
         if isinstance(update, Mapping) != self.is_dict or not isinstance(update, (Mapping, list, tuple)):
             raise _Malformed(f"a {type(update).__name__}, where the others have a {self.kind.__name__}", where)
         if isinstance(update, Mapping):
@@ -124,8 +151,8 @@ class _Branch:
         for key, part in zip(self.keys, self.parts, strict=True):
             yield from part.leaves(self.path(where, key))
 
-    def rebuild(self, arrays: Iterator[Array]) -> Any:
-        values = [part.rebuild(arrays) for part in self.parts]
+    def rebuild(self, arrays: Iterator[Any], whole: Iterator[Any]) -> Any:
+        values = [part.rebuild(arrays, whole) for part in self.parts]
         if self.is_dict:
             return self.kind(zip(self.keys, values, strict=True))
         return self.kind(*values) if hasattr(self.kind, "_fields") else self.kind(values)
@@ -151,30 +178,41 @@ def _is_numbers(update: Sequence[Any]) -> bool:
     return len(update) > 0 and all(isinstance(x, numbers.Real) for x in update)
 
 
-def _leaf(leaf: Any, where: str) -> tuple[_Leaf, Array]:
+@dataclass(frozen=True)
+class _Seen:
+    """The memory of an array of any library."""
+
+    array: Any  # numpy's view of it, or a tensor on an accelerator
+    finish: Callable[[Any], Any] | None = None  # how to give the result back as an array of that library
+    name: str | None = None  # of the dtype, where the array's own is another
+    device: str = ""
+
+
+def _leaf(leaf: Any, where: str) -> tuple[_Leaf, Any]:
     """One array of an update, as a leaf of the structure and as numpy sees its memory."""
     try:
-        array, finish = _as_array(leaf, where)
+        seen = _as_array(leaf, where)
     except _Malformed:
         raise
     except Exception as error:  # foreign objects raise what they like, and this one may be hostile
         raise _Malformed(f"a {type(leaf).__name__} that cannot be read ({error})", where) from None
-    dtype = array.dtype
-    name = _NAMES.get(dtype)
+    array, finish, name = seen.array, seen.finish, seen.name
+    dtype: np.dtype[Any] | None = None
     if name is None:
-        name = dtype.name
-        if name != "bfloat16":
+        dtype = array.dtype
+        name = _NAMES.get(dtype) or dtype.name
+        if dtype.kind not in _WHOLE and name not in FLOATING:
             hint = "Python objects" if dtype.hasobject else "none of float16, bfloat16, float32 and float64"
             raise _Malformed(f"dtype {name} ({hint})", where)
-        array = array.view(np.uint16)  # the buffer protocol has no letter for bfloat16: its bits go
-    if name == "bfloat16":
-        finish = _viewer(dtype, finish or _same)
-    elif finish is None:
-        finish = _same if dtype.isnative else _caster(dtype)
-    return _Leaf(dtype, name, array.shape, finish), array
+        if name == "bfloat16":
+            array = array.view(np.uint16)  # the buffer protocol has no letter for bfloat16: its bits go
+            finish = _viewer(dtype, finish or _same)
+        elif finish is None and not dtype.isnative:
+            finish = _caster(dtype)
+    return _Leaf(dtype, name, tuple(array.shape), finish or _same, seen.device), array
 
 
-def _same(array: Array) -> Any:
+def _same(array: Any) -> Any:
     return array
 
 
@@ -186,12 +224,13 @@ def _caster(dtype: np.dtype[Any]) -> Callable[[Array], Any]:
     return lambda array: array.astype(dtype)
 
 
-def _as_array(leaf: Any, where: str) -> tuple[Array, Callable[[Array], Any] | None]:
-    """The memory of an array of any library, and how to give the result back as one of that library."""
+def _as_array(leaf: Any, where: str) -> _Seen:
     if isinstance(leaf, np.ndarray):
         if isinstance(leaf, np.ma.MaskedArray):
             raise _Malformed("a masked array; fill or drop what is masked first", where)
-        return np.asarray(leaf), None
+        return _Seen(np.asarray(leaf))
+    if isinstance(leaf, _Seen):
+        return leaf
     if leaf is None:
         raise _Malformed("nothing (None)", where)
     if isinstance(leaf, Exception):  # why there is no update, from whoever tried to get it
@@ -199,40 +238,41 @@ def _as_array(leaf: Any, where: str) -> tuple[Array, Callable[[Array], Any] | No
     if type(leaf).__module__.partition(".")[0] == "torch":
         return _from_torch(leaf, where)
     if isinstance(leaf, (list, tuple)) and _is_numbers(leaf):
-        return np.array(leaf, np.float64), None
+        return _Seen(np.array(leaf, np.float64))
     if hasattr(leaf, "__dlpack__"):
         if leaf.__dlpack_device__()[0] not in _HOST_DEVICES:
             raise _Malformed("the array is on an accelerator; move it to the CPU first", where)
         namespace = getattr(leaf, "__array_namespace__", None)
         finish = None if namespace is None else namespace().asarray
         try:
-            return np.from_dlpack(leaf), finish
+            return _Seen(np.from_dlpack(leaf), finish)
         except (BufferError, RuntimeError, TypeError):
             if hasattr(leaf, "__array__"):  # bfloat16 has no DLPack in numpy
-                return np.asarray(leaf), finish
+                return _Seen(np.asarray(leaf), finish)
             raise _Malformed("numpy cannot read its DLPack", where) from None
     try:
-        return np.asarray(memoryview(leaf)), None
+        return _Seen(np.asarray(memoryview(leaf)))
     except (TypeError, ValueError):
         raise _Malformed(f"a {type(leaf).__name__}, not an array", where) from None
 
 
-def _from_torch(tensor: Any, where: str) -> tuple[Array, Callable[[Array], Any] | None]:
+def _from_torch(tensor: Any, where: str) -> _Seen:
     import torch
 
-    if tensor.device.type != "cpu":
-        raise _Malformed(f"the tensor is on {tensor.device}; move it to the CPU first", where)
     if tensor.layout != torch.strided:
         raise _Malformed(f"a {tensor.layout} tensor; make it dense first", where)
+    if tensor.device.type == "meta":
+        raise _Malformed("the tensor is on the device meta, where there are no numbers", where)
     tensor = tensor.detach()
+    if tensor.device.type != "cpu":
+        name = str(tensor.dtype).removeprefix("torch.")
+        if tensor.is_complex() or (tensor.is_floating_point() and name not in FLOATING):
+            raise _Malformed(f"dtype {name} (none of float16, bfloat16, float32 and float64)", where)
+        return _Seen(tensor, None, name, str(tensor.device))
     if tensor.dtype != torch.bfloat16:
-        return tensor.numpy(), torch.from_numpy
-    try:
-        import ml_dtypes
-    except ImportError:
-        raise _Malformed("bfloat16 tensors need another package: pip install ml_dtypes", where) from None
-    array = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return array, lambda out: torch.from_numpy(out.view(np.int16)).view(torch.bfloat16)
+        return _Seen(tensor.numpy(), torch.from_numpy)
+    array = tensor.view(torch.int16).numpy().view(np.uint16)
+    return _Seen(array, lambda out: torch.from_numpy(out.view(np.int16)).view(torch.bfloat16), "bfloat16")
 
 
 class Core(Protocol):
@@ -286,8 +326,8 @@ class Updates(ABC):
         """What a pass writes one update into."""
 
     @abstractmethod
-    def rebuild(self, outputs: list[Any]) -> Any:
-        """The caller's structure around what a pass has written."""
+    def rebuild(self, outputs: list[Any], dropped: Container[int] = ()) -> Any:
+        """The caller's structure around what a pass has written; clients that were dropped count for nothing in it."""
 
     @abstractmethod
     def _only(self, good: NDArray[np.bool_]) -> Self:
@@ -301,41 +341,47 @@ class Updates(ABC):
 
 
 @dataclass(frozen=True)
-class InMemory(Updates):
-    """Updates whose numbers are all here.
+class Structured(Updates):
+    """Updates whose rows are at hand, array by array: ``rows[i]`` has those of row i, ``whole[i]`` its counters."""
 
-    ``rows[i]`` holds the arrays of row i, in the order of the structure, ``pattern``.
-    """
-
-    core: _core.Updates
     pattern: _Leaf | _Branch
     rows: list[list[Any]]
+    whole: list[list[Any]]
 
     @cached_property
     def leaves(self) -> list[_Leaf]:
-        """The arrays of one update, in order."""
-        return [leaf for _, leaf in self.pattern.leaves()]
+        """The arrays of one update that rules see, in order."""
+        return [leaf for _, leaf in self.pattern.leaves() if not leaf.is_whole]
 
     @property
     def names(self) -> list[str]:
-        """The dtypes of the arrays that are not empty."""
+        """The dtypes of those that are not empty."""
         return [leaf.name for leaf in self.leaves if 0 not in leaf.shape]
 
     @property
     def is_wide(self) -> bool:
         return any(leaf.name == "float64" for leaf in self.leaves)
 
-    def core_of(self, rows: NDArray[np.int64] | None, extra: Sequence[list[Any] | None] = ()) -> _core.Updates:
+    @abstractmethod
+    def _open(self, rows: Sequence[list[Any] | None]) -> Core:
+        """Rows for a pass."""
+
+    @staticmethod
+    @abstractmethod
+    def lower_median(arrays: Sequence[Any]) -> Any:
+        """Of each entry the lower median."""
+
+    def core_of(self, rows: NDArray[np.int64] | None, extra: Sequence[list[Any] | None] = ()) -> Core:
         if rows is None and not extra:
             return self.core
         chosen = self.rows if rows is None else [self.rows[row] for row in rows]
-        return _core.Updates([*chosen, *extra], self.names)
+        return self._open([*chosen, *extra])
 
     def like(self, update: Any, what: str, finite: bool = True) -> list[Any]:
         try:
-            leaves: list[Any] = []
-            self.pattern.collect(update, "", leaves)
-            core = _core.Updates([self.rows[0], leaves], self.names)
+            row = Row([], [])
+            self.pattern.collect(update, "", row)
+            core = self._open([self.rows[0], row.arrays])
         except (_Malformed, _core.Mismatch):
             _, wrong = _sort_out([self.rebuild(self.empty()), self.rebuild(self.empty()), update])
             why = wrong.get(2, "another structure")
@@ -343,7 +389,36 @@ class InMemory(Updates):
             raise ValueError(f"{what} is not like the updates: {why}{hint if 'float' in why else ''}") from None
         if finite and not core.finite_rows(1)[1]:
             raise ValueError(f"{what} is not finite")
-        return leaves
+        return row.arrays
+
+    def rebuild(self, outputs: list[Any], dropped: Container[int] = ()) -> Any:
+        left = [row for client, row in zip(self.clients.tolist(), self.whole, strict=True) if client not in dropped]
+        medians = [self.lower_median(arrays) for arrays in zip(*left, strict=True)]
+        return self.pattern.rebuild(iter(outputs), iter(medians))
+
+    def _only(self, good: NDArray[np.bool_]) -> Self:
+        rows, whole = (
+            [row for row, stays in zip(part, good, strict=True) if stays] for part in (self.rows, self.whole)
+        )
+        return replace(self, rows=rows, whole=whole, core=self._open(rows))
+
+
+@dataclass(frozen=True)
+class InMemory(Structured):
+    """Updates whose numbers are all here, in main memory."""
+
+    def _open(self, rows: Sequence[list[Any] | None]) -> Core:
+        return _core.Updates(rows, self.names)
+
+    @staticmethod
+    def lower_median(arrays: Sequence[Array]) -> Array:
+        middle = (len(arrays) - 1) // 2
+        out = np.empty(arrays[0].shape, arrays[0].dtype.newbyteorder("="))
+        flat = out.reshape(-1)
+        for begin in range(0, out.size, BLOCK):
+            block = np.array([array.flat[begin : begin + BLOCK] for array in arrays])
+            flat[begin : begin + BLOCK] = np.partition(block, middle, axis=0)[middle]
+        return out
 
     def each(self, find: Callable[..., Any], *rows: list[Any]) -> list[Any]:
         return [find(self, *rows)]
@@ -351,13 +426,6 @@ class InMemory(Updates):
     def empty(self) -> list[Array]:
         kinds = {"bfloat16": "uint16"}
         return [np.empty(leaf.shape, kinds.get(leaf.name, leaf.name)) for leaf in self.leaves]
-
-    def rebuild(self, outputs: list[Array]) -> Any:
-        return self.pattern.rebuild(iter(outputs))
-
-    def _only(self, good: NDArray[np.bool_]) -> Self:
-        rows = [row for row, stays in zip(self.rows, good, strict=True) if stays]
-        return replace(self, rows=rows, core=_core.Updates(rows, self.names))
 
 
 def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
@@ -381,7 +449,7 @@ def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
         raise ValueError("no updates: X is empty")
     try:
         pattern = _describe(clients[0])
-        return InMemory(n, np.arange(n), {}, *_rows(clients, pattern))
+        return _opened(n, np.arange(n), {}, clients, pattern)
     except (_Malformed, _core.Mismatch):
         pattern, dropped = _sort_out(clients)
         if malformed == "raise":
@@ -391,7 +459,7 @@ def read(X: Any, malformed: OnMalformed = "raise") -> Updates:
     kept = [i for i in range(n) if i not in dropped]
     if not kept:
         raise none_left(n, dropped)
-    return InMemory(n, np.array(kept), dropped, *_rows([clients[i] for i in kept], pattern))
+    return _opened(n, np.array(kept), dropped, [clients[i] for i in kept], pattern)
 
 
 def read_here(X: Any) -> InMemory:
@@ -413,26 +481,43 @@ def _clients(X: Any) -> list[Any]:
     if isinstance(X, Sequence) and not isinstance(X, memoryview):
         return list(X)
     try:
-        array, finish = _as_array(X, "")
+        seen = _as_array(X, "")
     except _Malformed as error:
         raise TypeError(f"X must be an (n, d) array or a sequence of n updates: {error}") from None
-    if array.ndim < 2:
-        raise ValueError(f"X must have an axis for clients and one for coordinates; its shape is {array.shape}")
-    if finish is None:
-        return list(array)
-    return list(X)  # rows of the library X came from, so that the result is one of its arrays too
+    if seen.array.ndim < 2:
+        raise ValueError(
+            f"X must have an axis for clients and one for coordinates; its shape is {tuple(seen.array.shape)}"
+        )
+    return (
+        list(seen.array)
+        if seen.finish is None and not seen.device
+        else [replace(seen, array=row) for row in seen.array]
+    )
 
 
-def _rows(clients: Sequence[Any], pattern: _Leaf | _Branch) -> tuple[_core.Updates, _Leaf | _Branch, list[list[Any]]]:
-    rows: list[list[Any]] = []
-    for client in clients:
-        leaves: list[Any] = []
-        pattern.collect(client, "", leaves)
-        rows.append(leaves)
-    names = [leaf.name for _, leaf in pattern.leaves() if 0 not in leaf.shape]
+def _opened(
+    n: int, clients: NDArray[np.int64], dropped: dict[int, str], updates: Sequence[Any], pattern: _Leaf | _Branch
+) -> Updates:
+    """The updates of these clients, or _Malformed or _core.Mismatch."""
+    found = [Row([], []) for _ in updates]
+    for row, update in zip(found, updates, strict=True):
+        pattern.collect(update, "", row)
+    leaves = [leaf for _, leaf in pattern.leaves()]
+    names = [leaf.name for leaf in leaves if not leaf.is_whole and 0 not in leaf.shape]
     if not names:
+        for leaf in leaves:
+            if leaf.is_whole:
+                raise ValueError(
+                    f"the updates are of dtype {leaf.name} alone, and no rule is for that; convert them to float32"
+                )
         raise ValueError("the updates are empty: they have no coordinates")
-    return _core.Updates(rows, names), pattern, rows
+    rows, whole = [row.arrays for row in found], [row.whole for row in found]
+    devices = {leaf.device for leaf in leaves}
+    if devices != {""}:
+        from robustcore.backends.torch import open_rows
+
+        return open_rows(n, clients, dropped, pattern, rows, whole)
+    return InMemory(n, clients, dropped, _core.Updates(rows, names), pattern, rows, whole)
 
 
 def _sort_out(clients: Sequence[Any]) -> tuple[_Leaf | _Branch, dict[int, str]]:
@@ -457,7 +542,7 @@ def _sort_out(clients: Sequence[Any]) -> tuple[_Leaf | _Branch, dict[int, str]]:
 def _difference(client: Any, structure: _Leaf | _Branch, pattern: _Leaf | _Branch) -> str:
     """The first place where one client's structure is not the pattern."""
     try:
-        pattern.collect(client, "", [])
+        pattern.collect(client, "", Row([], []))
     except _Malformed as error:
         return str(error)
     own = dict(structure.leaves())

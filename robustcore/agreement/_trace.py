@@ -263,7 +263,12 @@ def _rows(name: str, X: Any) -> list[Floats]:
     rows = [np.array(row[0]) for row in updates.rows]  # copies: the trace keeps them
     for row in rows:
         row.flags.writeable = False
-    if len(updates.rows[0]) != 1 or rows[0].ndim != 1 or updates.names[0] not in ("float32", "float64"):
+    if (
+        len(updates.rows[0]) != 1
+        or updates.whole[0]
+        or rows[0].ndim != 1
+        or updates.names[0] not in ("float32", "float64")
+    ):
         raise ValueError(f"{name} needs one vector of float32 or float64 for each node")
     return rows
 

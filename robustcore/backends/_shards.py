@@ -9,7 +9,7 @@ update stays where the shard is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, Self
@@ -130,6 +130,7 @@ class _Rows:
         updates = read(shard if len(self.kept) == self.n else [shard[row] for row in self.kept])
         assert isinstance(updates, InMemory)
         core = updates.core_of(None, [None if which is None else _like(updates, parts[which]) for which in self.extra])
+        assert isinstance(core, _core.Updates)
         return updates, core if self.M is None else core.mixed(self.M, self.relative)
 
 
@@ -267,7 +268,7 @@ class _Sharded(Updates):
     def empty(self) -> list[Left]:
         return [Left()]
 
-    def rebuild(self, outputs: list[Left]) -> Any:
+    def rebuild(self, outputs: list[Left], dropped: Container[int] = ()) -> Any:
         return self.core.engine.value(outputs[0].row)
 
     def _only(self, good: NDArray[np.bool_]) -> Self:

@@ -252,7 +252,7 @@ def aggregation(
     if weights is not None:
         selected = updates.clients[weights.nonzero()[0]]
     return Aggregation(
-        value=updates.rebuild(outputs),
+        value=updates.rebuild(outputs, dropped or ()),
         weights=None if weights is None else by_client(updates, weights, 0.0),
         selected=updates.clients if selected is None else selected,
         scores=scores,

@@ -165,7 +165,7 @@ def _one_center(name: str, X: Any, w: Floats | None) -> Ball:
         of_rows = geometry.weights(shares)
     outputs = updates.empty()
     add_up(updates, updates.core, of_rows, outputs, None)  # the geometry has no extra points
-    return Ball(updates.rebuild(outputs), radius, np.flatnonzero(of_rows), of_rows, gap, dropped)
+    return Ball(updates.rebuild(outputs, dropped), radius, np.flatnonzero(of_rows), of_rows, gap, dropped)
 
 
 def _of_matrix(name: str, points: NDArray[Any], w: Floats | None) -> tuple[_Found, dict[int, str]]:

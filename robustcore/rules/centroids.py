@@ -81,7 +81,7 @@ def centroid_ball(X: Any, f: int, *, budget: Budget | float | None = None) -> Ce
     of_rows, outputs = geometry.weights(weights), updates.empty()
     add_up(updates, geometry.core, of_rows, outputs, None)
     return CentroidBall(
-        center=updates.rebuild(outputs),
+        center=updates.rebuild(outputs, geometry.dropped),
         radius=radius / scale,
         weights=by_client(updates, of_rows, 0.0),
         subsets=updates.clients[geometry.kept[chosen]],

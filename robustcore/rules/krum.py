@@ -175,9 +175,13 @@ def krum(
     ----------
     X
         n updates: an (n, d) array; a sequence of n arrays; or a sequence of n updates, each a list, tuple or dict of
-        arrays (layers) of the same structure and shapes. Arrays may be numpy arrays (any strides and byte order,
-        memory maps), torch tensors, or anything with DLPack or the buffer protocol, on the CPU. float32, float64,
-        float16 and bfloat16; every client the same. Nothing is copied. Lists of Python numbers count as float64 rows.
+        arrays (layers) of the same structure and shapes, such as a state dict. Arrays may be numpy arrays (any strides
+        and byte order, memory maps), torch tensors and parameters, JAX arrays, or anything with DLPack or the buffer
+        protocol, on the CPU; torch tensors also on an accelerator. float32, float64, float16 and bfloat16; every client
+        the same. Nothing is copied. Lists of Python numbers count as float64 rows.
+
+        Arrays of whole numbers or truth values among them, such as ``num_batches_tracked``, do not take part: each of
+        their entries becomes the lower median of those of the clients that were not dropped.
     f : int
         How many clients may be Byzantine. A client whose update holds a NaN or an infinity is one of them.
     neighbors : {"theory", "classic"}
@@ -191,7 +195,8 @@ def krum(
     Returns
     -------
     One update, in the structure, shapes and dtype of the input: bit for bit the winner's, where nothing is mixed.
-    Named tuples and OrderedDicts stay such; other kinds of lists and dicts come back as plain ones.
+    Named tuples and OrderedDicts stay such; other kinds of lists and dicts come back as plain ones. Tensors are new
+    ones that require no gradient.
 
     Raises
     ------
