@@ -8,6 +8,8 @@ and in whatever else decides by distances::
     dask.aggregate(X, rc.MultiKrum(f=3), ...)             # the value is a Dask array
     rc.certify(dask.updates(X), y, f=3)
 
+``torch`` has the passes for tensors on an accelerator, which rules find by themselves.
+
 Nothing is imported that is not asked for.
 """
 
@@ -18,12 +20,12 @@ from robustcore._core import carried_sum, carry_parts
 from robustcore.backends._shards import Engine, Here, Shards, open_shards, split
 
 if TYPE_CHECKING:
-    from robustcore.backends import dask
+    from robustcore.backends import dask, torch
 
-__all__ = ["Engine", "Here", "Shards", "carried_sum", "carry_parts", "dask", "open_shards", "split"]
+__all__ = ["Engine", "Here", "Shards", "carried_sum", "carry_parts", "dask", "open_shards", "split", "torch"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "dask":
-        return importlib.import_module("robustcore.backends.dask")
+    if name in ("dask", "torch"):
+        return importlib.import_module(f"robustcore.backends.{name}")
     raise AttributeError(f"module 'robustcore.backends' has no attribute {name!r}")
