@@ -7,6 +7,7 @@ from typing_extensions import disjoint_base
 
 VANISHING: float
 SUPERBLOCK: int
+BLOCK: int
 
 class _BuildFacts(TypedDict):
     compiler: str

@@ -271,6 +271,7 @@ cdef extern from "nspace/certificate.hpp" namespace "rc" nogil:
 
 cdef extern from "kernels.hpp" namespace "rc" nogil:
     const int64_t superblock_columns
+    const int block_columns
     int64_t superblocks "rc::superblock_count"(const View&)
     void c_use_kernels "rc::use_kernels"(string) except +
 
@@ -560,6 +561,7 @@ cdef list COLUMNWISE = ["median", "trimmed_mean", "meamed", "phocas", "box_midpo
 
 VANISHING = vanishing
 SUPERBLOCK = superblock_columns
+BLOCK = block_columns
 
 
 def carry_parts(const double[:, :, ::1] parts, const double[:, :, ::1] carried=None, int threads=1):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,26 +118,23 @@ def aggregate(
     threads: int | None,
     **parameters: Any,
 ) -> None:
-    """Aggregate UPDATES, one file a client: .npy (memory-mapped), .npz or .safetensors.
+    """Aggregate UPDATES, one file a client, or folders of them: .npy, .npz, .safetensors, or torch checkpoints.
+
+    They need not fit into memory.
 
     \b
-    robustcore aggregate updates/*.npy --rule multi_krum -f 3 -o out.npy
+    robustcore aggregate updates/ --rule multi_krum -f 3 -o out.safetensors
     """  # noqa: D301  # click's mark for a line that is not to be wrapped
     rule = make_rule(name, **{key: value for key, value in parameters.items() if value not in (None, ())})
-    clients = [_load(path, malformed) for path in updates]
-    if output is not None:
-        if output.exists() and any(path.exists() and output.samefile(path) for path in updates):
-            raise ValueError(f"{output} is one of the updates; write the aggregate somewhere else")
-        files.check_writable(output)
-        files.check_output(output, next((client for client in clients if not isinstance(client, Exception)), None))
-    with _files_named(updates), rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
-        result = rule.aggregate(clients, malformed="drop" if malformed == "drop" else "raise", progress=progress)
-    if output is not None:
-        files.save(output, result.value)
+    clients = files.paths(updates)
+    with rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
+        result = files.aggregate(
+            clients, rule, out=output, malformed="drop" if malformed == "drop" else "raise", progress=progress
+        )
     if as_json:
-        print(json.dumps(_facts(result, updates, output), indent=2))
+        print(json.dumps(_facts(result, clients, output), indent=2))
     else:
-        _print(result, updates, output)
+        _print(result, clients, output)
 
 
 @commands.command()
@@ -167,18 +163,18 @@ def certify(
     """Say how wrong an aggregate of UPDATES may be, whoever of the clients is honest.
 
     \b
-    robustcore certify updates/*.npy --output aggregate.npy -f 3
+    robustcore certify updates/ --output aggregate.npy -f 3
     """  # noqa: D301  # as above
-    clients = [_load(path, malformed) for path in updates]
-    y = _load(aggregate, "raise")
-    with _files_named(updates, y=aggregate), rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
-        certificate = rc.certify(
-            clients, y, f, budget=budget, malformed="drop" if malformed == "drop" else "raise", progress=progress
-        )
+    clients = files.paths(updates)
+    X = files.updates(clients, "drop" if malformed == "drop" else "raise")
+    y = files.load_or_why(aggregate, "raise")
+    named = files.named(clients, {"certify: y": aggregate})
+    with named, rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
+        certificate = rc.certify(X, y, f, budget=budget, progress=progress)
     if as_json:
-        print(json.dumps(_certificate(certificate, updates), indent=2))
+        print(json.dumps(_certificate(certificate, clients), indent=2))
     else:
-        _print_certificate(certificate, updates)
+        _print_certificate(certificate, clients)
 
 
 @commands.command()
@@ -332,8 +328,8 @@ def agree(
         several = ", not both" if vectors else ""
         raise ValueError(f"agree needs the vectors of nodes, in files or as --random N D{several}")
     who = t if byzantine is None else _who(byzantine)
-    X = [_load(path, "raise") for path in vectors] if drawn is None else _draw(*drawn, who, seed)
-    with _files_named(vectors):
+    X = [files.load_or_why(path, "raise") for path in vectors] if drawn is None else _draw(*drawn, who, seed)
+    with files.named(vectors):
         trace = rc.agree(
             X,
             protocol,
@@ -431,7 +427,7 @@ def cluster(
             raise ValueError(f"{path} is what is to be read; write somewhere else")
     if output is not None and len(choices["p"]) > 1:
         raise ValueError("cluster: -o is for the centres of one assignment, and there are several --p")
-    X, true = _load(points, "raise", load), None if truth is None else _load(truth, "raise", load)
+    X, true = (None if path is None else files.load_or_why(path, "raise", load) for path in (points, truth))
     with rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
         made = experiment.run(
             X, truth=true, byzantine=None if byzantine is None else _who(byzantine), progress=progress, **choices
@@ -484,33 +480,6 @@ def _check_picture(path: Path) -> None:
         raise ValueError(f"{path} is none of .png, .pdf, .svg")
 
 
-def _load(path: Path, malformed: str, load: Callable[[Path], Any] = files.load) -> Any:
-    try:
-        return load(path)
-    except (ValueError, OSError) as error:
-        problem = ValueError(f"cannot read {path}: {error.strerror}") if isinstance(error, OSError) else error
-        if malformed == "drop":
-            return problem
-        raise problem from None
-
-
-@contextmanager
-def _files_named(updates: tuple[Path, ...], y: Path | None = None) -> Iterator[None]:
-    """Who knows their clients by number wants to know the file: it is added to what errors say."""
-    try:
-        yield
-    except ValueError as error:
-        if y is not None and str(error).startswith("certify: y is"):
-            raise ValueError(str(error).replace("certify: y", os.fspath(y), 1)) from None
-        named = r"(?<!['\w])(?:client|node) (\d+)(?=[:,]| is)"
-        raise ValueError(re.sub(named, lambda m: _name(m, updates), str(error))) from None
-
-
-def _name(client: re.Match[str], updates: tuple[Path, ...]) -> str:
-    number = int(client[1])
-    return f"{client[0]} ({updates[number]})" if number < len(updates) else client[0]
-
-
 @contextmanager
 def _bar() -> Iterator[Callable[[float], None]]:
     """A progress bar on stderr, if that is a terminal, which appears only when the work takes long enough to report."""
@@ -532,7 +501,7 @@ def _bar() -> Iterator[Callable[[float], None]]:
             bar.stop()
 
 
-def _facts(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | None) -> dict[str, Any]:
+def _facts(result: rc.Aggregation, updates: list[Path], output: Path | None) -> dict[str, Any]:
     chosen = set(result.selected.tolist())
     parameters = {key: value for key, value in vars(result.rule).items() if key not in ("mixing", "center", "budget")}
     if budget := getattr(result.rule, "budget", None):
@@ -567,7 +536,7 @@ def _number(score: float) -> float | str | None:
     return None if math.isnan(score) or score == -math.inf else "infinite" if math.isinf(score) else float(score)
 
 
-def _print(result: rc.Aggregation, updates: tuple[Path, ...], output: Path | None) -> None:
+def _print(result: rc.Aggregation, updates: list[Path], output: Path | None) -> None:
     table = Table(title=f"{result.rule}", title_justify="left", title_style="bold")
     table.add_column("client", justify="right")
     table.add_column("file", overflow="fold")
@@ -603,7 +572,7 @@ MEASURES = {
 }
 
 
-def _certificate(certificate: rc.Certificate, updates: tuple[Path, ...]) -> dict[str, Any]:
+def _certificate(certificate: rc.Certificate, updates: list[Path]) -> dict[str, Any]:
     return {
         **{key: getattr(certificate, key) for key in ("n", "f", "d", "exact")},
         **{
@@ -621,7 +590,7 @@ def _certificate(certificate: rc.Certificate, updates: tuple[Path, ...]) -> dict
     }
 
 
-def _print_certificate(certificate: rc.Certificate, updates: tuple[Path, ...]) -> None:
+def _print_certificate(certificate: rc.Certificate, updates: list[Path]) -> None:
     console, n, f = Console(), certificate.n, certificate.f
     for client, why in certificate.dropped.items():
         console.print(f"[red]{client} ({escape(str(updates[client]))}) dropped: {escape(why)}[/red]", highlight=False)

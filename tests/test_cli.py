@@ -103,8 +103,6 @@ def test_the_options_name_their_rules(run):
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_named_layers_go_in_and_come_out(run, suffix):
-    if suffix == ".safetensors":
-        pytest.importorskip("safetensors")
     rng = np.random.default_rng(1)
     clients = [{"w": rng.standard_normal((3, 4)), "b": rng.standard_normal(2)} for _ in range(4)]
     names = [f"c{i}{suffix}" for i in range(4)]
@@ -119,7 +117,6 @@ def test_named_layers_go_in_and_come_out(run, suffix):
 
 def test_bfloat16_files(run):
     ml_dtypes = pytest.importorskip("ml_dtypes")
-    pytest.importorskip("safetensors")
     for i in range(3):
         files.save(f"c{i}.safetensors", {"w": np.full(4, i, ml_dtypes.bfloat16)})
     code, _, _ = run(
@@ -127,6 +124,25 @@ def test_bfloat16_files(run):
     )
     assert code == 0
     assert files.load("out.safetensors")["w"].tolist() == [1.0] * 4
+
+
+def test_a_folder_of_checkpoints(run):
+    """As a server leaves them: counters come back whole, a file that is cut short is dropped."""
+    torch = pytest.importorskip("torch")
+    Path("round").mkdir()
+    for i in range(5):
+        torch.save({"w": torch.full((3,), float(i)), "num_batches_tracked": torch.tensor(i)}, f"round/c{i}.pt")
+    Path("round/c9.pt").write_bytes(Path("round/c0.pt").read_bytes()[:200])
+    code, out, err = run("aggregate", "round", "--rule", "median", "-f", "1", "-o", "out.pt")
+    assert one_sentence(code, out, err) and "c9.pt is no readable .pt file" in err
+    code, out, _ = run(
+        "aggregate", "round", "--rule", "median", "-f", "1", "-o", "out.pt", "--malformed", "drop", "--json"
+    )
+    assert code == 0
+    told = json.loads(out)["clients"]
+    assert [Path(client["file"]).name for client in told if client["dropped"]] == ["c9.pt"]
+    value = torch.load("out.pt", weights_only=True)
+    assert value["w"].tolist() == [2, 2, 2] and value["num_batches_tracked"] == torch.tensor(2)
 
 
 def test_npy_is_mapped_not_loaded(tmp_path):

@@ -202,16 +202,8 @@ class Shards:
         return self.engine.add(partial(_sqdist, self.rows, exact), self.given, progress)
 
     def sqdist_scaled(self, out: Floats, scale: float, threads: int, progress: Progress = None) -> None:
-        chosen = out < _core.VANISHING if scale > 1.0 else np.isinf(out)
-        np.fill_diagonal(chosen, False)
-        anew = None
-        if chosen.any():
-            anew = self.engine.add(partial(_sqdist_scaled, self.rows, out.copy(), scale), self.given, progress)
-        with np.errstate(all="ignore"):
-            out *= scale
-            out *= scale
-        if anew is not None:
-            out[chosen] = anew[chosen]
+        task = partial(_sqdist_scaled, self.rows, out.copy(), scale)
+        rescale(out, scale, lambda _: self.engine.add(task, self.given, progress))
 
     def finite_rows(self, threads: int, progress: Progress = None) -> NDArray[np.bool_]:
         found = self.engine.run(partial(_finite_rows, self.rows), self.given, progress)
@@ -228,6 +220,18 @@ class Shards:
     def _leave(self, task: Task, outputs: list[Left], progress: Progress) -> bool:
         flags, outputs[0].row = self.engine.leave(task, self.given, progress)
         return all(flags)
+
+
+def rescale(out: Floats, scale: float, form: Callable[[NDArray[np.bool_]], Floats]) -> None:
+    """What `sqdist_scaled` does, where ``form`` has scaled distances of chosen pairs."""
+    chosen = out < _core.VANISHING if scale > 1.0 else np.isinf(out)
+    np.fill_diagonal(chosen, False)
+    anew = form(chosen) if chosen.any() else None
+    with np.errstate(all="ignore"):
+        out *= scale
+        out *= scale
+    if anew is not None:
+        out[chosen] = anew[chosen]
 
 
 class Left:

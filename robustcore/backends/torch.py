@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from robustcore import _core
 from robustcore._extras import extra
 from robustcore._updates import Array, Floats, InMemory, OnMalformed, Progress, Structured, Updates, read
+from robustcore.backends._shards import rescale
 
 with extra("torch", "robustcore.backends.torch needs torch"):
     import torch
@@ -198,23 +199,20 @@ class Rows:
         return found
 
     def sqdist_scaled(self, out: Floats, scale: float, threads: int, progress: Progress = None) -> None:
-        chosen = out < _core.VANISHING if scale > 1.0 else np.isinf(out)
-        np.fill_diagonal(chosen, False)
-        with np.errstate(all="ignore"):
-            out *= scale
-            out *= scale
-        if not chosen.any():
-            return
+        rescale(out, scale, lambda chosen: self._scaled(chosen, scale, progress))
+
+    def _scaled(self, chosen: NDArray[np.bool_], scale: float, progress: Progress) -> Floats:
+        """The scaled distances of chosen pairs."""
         total, lost = self._square(), self._square()
-        others = [(i, row.nonzero()[0].tolist()) for i, row in enumerate(chosen)]
+        others = [(i, row.nonzero()[0].tolist()) for i, row in enumerate(chosen) if row.any()]
         for _, _, x in self._mixed_blocks(progress):
             part = self._square()
-            for i, js in others:
-                if js:  # whichever comes first, scaling or subtracting, must not leave the range
-                    differences = (x[js] - x[i]) * scale if scale > 1.0 else x[js] * scale - x[i] * scale
-                    part[i, js] = differences.square().sum(1)
+            for i, js in others:  # whichever comes first, scaling or subtracting, must not leave the range
+                differences = (x[js] - x[i]) * scale if scale > 1.0 else x[js] * scale - x[i] * scale
+                part[i, js] = differences.square().sum(1)
             _add(total, lost, part)
-        out[chosen] = (total + lost).cpu().numpy()[chosen]
+        found: Floats = (total + lost).cpu().numpy()
+        return found
 
     def finite_rows(self, threads: int, progress: Progress = None) -> NDArray[np.bool_]:
         finite = self._everyone()
