@@ -14,6 +14,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -27,10 +28,12 @@ from robustcore._updates import Array, Floats, InMemory, Progress
 from robustcore.backends._shards import rescale
 
 MEMORY = 320 << 20  # bytes of both buffers
-READERS = 4
+READERS = 8
+OPEN = 256  # files
 OFTEN = 0.1  # seconds from one report of progress to the next
 BLOCK = _core.BLOCK
 BLOCKS = _core.SUPERBLOCK // BLOCK  # in a superblock
+SHARE = 8 * BLOCK  # columns for a thread, where no sums are to be added
 
 Row = list[Array] | None
 Piece = tuple[int, slice]  # of a segment
@@ -78,40 +81,62 @@ class Windows:
         return Windows(self.rows, self.memory, M, relative)
 
     def sqdist(self, threads: int, progress: Progress = None, exact: bool = False) -> Floats:
-        return self._add(lambda core, threads: core.sqdist_parts(threads, None, exact), threads, progress)
+        return self._add(lambda core: core.sqdist_parts(1, None, exact), threads, progress)
 
     def sqdist_scaled(self, out: Floats, scale: float, threads: int, progress: Progress = None) -> None:
         D = out.copy()
+        rescale(out, scale, lambda _: self._add(lambda core: core.sqdist_scaled_parts(D, scale, 1), threads, progress))
 
-        def parts(core: _core.Updates, threads: int) -> Floats:
-            return core.sqdist_scaled_parts(D, scale, threads)
-
-        rescale(out, scale, lambda _: self._add(parts, threads, progress))
+    def _add(self, parts: Callable[[_core.Updates], Floats], threads: int, progress: Progress) -> Floats:
+        """The sum of what is found in each block, as a pass over memory adds it."""
+        outer = inner = None
+        found = self._each(self._used(), BLOCK, lambda block: parts(self._opened(block)), threads, progress)
+        for block, part in found:
+            inner = _core.carry_parts(part, inner)
+            if block.end % _core.SUPERBLOCK == 0 or block.end == self.d:
+                outer, inner = _core.carry_parts(_core.carried_sum(inner)[np.newaxis], outer), None
+        assert outer is not None
+        return _core.carried_sum(outer)
 
     def finite_rows(self, threads: int, progress: Progress = None) -> NDArray[np.bool_]:
-        finite = np.ones(self.n, np.bool_)
-        for window in self._windows(self._used(), progress):
-            finite &= self._opened(window).finite_rows(threads)
-        return finite
+        found = self._each(self._used(), SHARE, lambda part: self._opened(part).finite_rows(1), threads, progress)
+        return np.logical_and.reduce([finite for _, finite in found])  # type: ignore[no-any-return]
 
     def combine(
         self, weights: Floats, origin: int, outputs: list[Array], threads: int, progress: Progress = None
     ) -> bool:
         rows = self._with((weights != 0.0) | (np.arange(self.n) == origin))  # others are not read
         weights, origin = weights[rows], rows.index(origin) if origin >= 0 else -1
-        finite = True
-        for window in self._windows(rows, progress):
-            targets = window.of(outputs)
-            finite &= window.core(self.like).combine(weights, origin, targets, threads)
-            let_go(outputs)
-        return finite
+
+        def add(part: _Part) -> bool:
+            return part.core().combine(weights, origin, part.of(outputs), 1)
+
+        return self._write(rows, add, outputs, threads, progress)
 
     def columns(self, rule: str, f: int, outputs: list[Array], threads: int, progress: Progress = None) -> bool:
-        for window in self._windows(self._used(), progress):
-            if not self._opened(window).columns(rule, f, window.of(outputs), threads):
-                return False
-            let_go(outputs)
-        return True
+        def look(part: _Part) -> bool:
+            return self._opened(part).columns(rule, f, part.of(outputs), 1)
+
+        return self._write(self._used(), look, outputs, threads, progress)
+
+    def _write(
+        self, rows: list[int], task: Callable[[_Part], bool], outputs: list[Array], threads: int, progress: Progress
+    ) -> bool:
+        finite = True
+        for part, good in self._each(rows, SHARE, task, threads, progress):
+            finite &= good
+            if part.end % _core.SUPERBLOCK == 0:
+                let_go(outputs)
+        return finite
+
+    def _each(
+        self, rows: list[int], share: int, task: Callable[[_Part], Any], threads: int, progress: Progress
+    ) -> Iterator[tuple[_Part, Any]]:
+        """What the task finds in each share of the columns, in order; threads take the next one when they are done."""
+        with ThreadPoolExecutor(threads) as pool:
+            for window in self._windows(rows, progress):
+                parts = list(window.cut(share))
+                yield from zip(parts, pool.map(task, parts), strict=True)
 
     def _used(self) -> list[int]:
         """The rows that have a weight."""
@@ -122,27 +147,11 @@ class Windows:
         rows: list[int] = np.flatnonzero(chosen).tolist()
         return rows if any(self.rows[i] is not None for i in rows) else sorted({*rows, self.real})
 
-    def _opened(self, window: _Window) -> _core.Updates:
-        core = window.core(self.like)
+    def _opened(self, part: _Part) -> _core.Updates:
+        core = part.core()
         if self.M is None:
             return core
-        return core.mixed(np.ascontiguousarray(self.M[:, window.numbers]), self.relative)
-
-    def _add(self, parts: Callable[[_core.Updates, int], Floats], threads: int, progress: Progress) -> Floats:
-        """The sum of what the passes over superblocks return, or over the blocks of windows that are narrower."""
-        outer = inner = None
-        with ThreadPoolExecutor(threads) as pool:
-            for window in self._windows(self._used(), progress):
-                if window.width % _core.SUPERBLOCK == 0 or (window.begin == 0 and window.end == self.d <= window.width):
-                    outer = _core.carry_parts(parts(self._opened(window), threads), outer)
-                    continue
-                for part in pool.map(lambda block: parts(self._opened(block), 1), window.blocks()):
-                    inner = _core.carry_parts(part, inner)
-                if window.end % _core.SUPERBLOCK == 0 or window.end == self.d:
-                    assert inner is not None
-                    outer, inner = _core.carry_parts(_core.carried_sum(inner)[np.newaxis], outer), None
-        assert outer is not None
-        return _core.carried_sum(outer)
+        return core.mixed(np.ascontiguousarray(self.M[:, part.numbers]), self.relative)
 
     def _width(self, rows: int) -> int:
         """Of windows, for so many rows: a superblock, or as large a part of it as two of fit into memory."""
@@ -150,7 +159,7 @@ class Windows:
         blocks = max(1, self.memory // (2 * rows * BLOCK * itemsize))
         return BLOCK * min(BLOCKS, 1 << (blocks.bit_length() - 1))
 
-    def _windows(self, used: Sequence[int], progress: Progress) -> Iterator[_Window]:
+    def _windows(self, used: Sequence[int], progress: Progress) -> Iterator[_Part]:
         """Window after window of these rows, each to be used before the next is asked for."""
         rows = [self.rows[i] for i in used]
         files = _Files(rows)
@@ -159,12 +168,12 @@ class Windows:
         size = width * max(array.itemsize for array in self.like) + 8 * len(self.like)  # pieces begin at multiples of 8
         buffers = [np.empty((len(rows), size), np.uint8) for _ in begins[:2]]
 
-        with ThreadPoolExecutor(READERS) as pool:
+        with closing(files), ThreadPoolExecutor(READERS) as pool:
 
-            def ahead(i: int) -> tuple[_Window, list[Future[Row]]]:
+            def ahead(i: int) -> tuple[_Part, list[Future[Row]]]:
                 begin, end = begins[i], min(begins[i] + width, self.d)
                 pieces = _cut(self.starts, begin, end)
-                window = _Window(begin, end, width, pieces, used, [])
+                window = _Part(begin, end, pieces, used, [])
                 into = buffers[i % 2]
                 return window, [pool.submit(files.read, row, pieces, into[k]) for k, row in enumerate(rows)]
 
@@ -185,34 +194,32 @@ class Windows:
 
 
 @dataclass
-class _Window:
+class _Part:
     """The columns from ``begin`` to ``end``, of some rows."""
 
     begin: int
     end: int
-    width: int  # of windows that are not the last
     pieces: list[Piece]
     numbers: Sequence[int]  # of the rows
     rows: list[Row]  # their arrays, one for each piece
 
-    def core(self, like: Sequence[Array]) -> _core.Updates:
+    def core(self) -> _core.Updates:
         """The rows for a pass."""
-        return _core.Updates(self.rows, [NAMES[like[s].dtype.newbyteorder("=")] for s, _ in self.pieces])
+        like = next(row for row in self.rows if row is not None)
+        return _core.Updates(self.rows, [NAMES[array.dtype.newbyteorder("=")] for array in like])
 
     def of(self, outputs: list[Array]) -> list[Array]:
         """The part of outputs that is about these columns."""
-        outputs = [out for out in outputs if out.size]
         return [outputs[s].reshape(-1)[part] for s, part in self.pieces]
 
-    def blocks(self) -> Iterator[_Window]:
-        """The same, block by block."""
+    def cut(self, share: int) -> Iterator[_Part]:
+        """The same in shares of so many columns."""
         starts = list(accumulate((part.stop - part.start for _, part in self.pieces), initial=0))
-        for begin in range(0, self.end - self.begin, BLOCK):
-            end = min(begin + BLOCK, self.end - self.begin)
-            cut = _cut(starts, begin, end)
-            rows = [None if row is None else [row[p][part] for p, part in cut] for row in self.rows]
-            pieces = [self.pieces[p] for p, _ in cut]
-            yield _Window(self.begin + begin, self.begin + end, self.width, pieces, self.numbers, rows)
+        for begin in range(self.begin, self.end, share):
+            end = min(begin + share, self.end)
+            within = _cut(starts, begin - self.begin, end - self.begin)
+            rows = [None if row is None else [row[p][part] for p, part in within] for row in self.rows]
+            yield _Part(begin, end, _cut_of(self.pieces, within), self.numbers, rows)
 
 
 NAMES = {np.dtype(code): code for code in ("float16", "float32", "float64")} | {np.dtype(np.uint16): "bfloat16"}
@@ -226,6 +233,13 @@ def _cut(starts: Sequence[int], begin: int, end: int) -> list[Piece]:
             break
         pieces.append((s, slice(max(begin, starts[s]) - starts[s], min(end, starts[s + 1]) - starts[s])))
     return pieces
+
+
+def _cut_of(pieces: Sequence[Piece], within: Sequence[Piece]) -> list[Piece]:
+    """Pieces of pieces, as pieces of segments."""
+    return [
+        (pieces[p][0], slice(pieces[p][1].start + part.start, pieces[p][1].start + part.stop)) for p, part in within
+    ]
 
 
 class _Files:
@@ -242,33 +256,50 @@ class _Files:
                         found.append((begin, end, int(part[2], 16), int(part[4]), part[5]))
         self.maps = sorted(found)
         self.begins = [begin for begin, *_ in self.maps]
+        self.handles: dict[str, int] = {}
 
     def read(self, row: Row, pieces: Sequence[Piece], into: NDArray[np.uint8]) -> Row:
         """These pieces of a row: read into a buffer where they are mapped from a file, else as they are."""
         if row is None:
             return None
-        out, filled, handles = [], 0, dict[str, int]()
-        try:
-            for s, part in pieces:
-                array = row[s]
-                place = self._place(array)
-                if place is None:
-                    out.append(array.reshape(-1)[part] if array.flags.c_contiguous else array.flat[part])
-                    continue
-                path, inode, offset = place
-                if path not in handles:
-                    handles[path] = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-                    if os.fstat(handles[path]).st_ino != inode:
-                        raise OSError(f"{path} was replaced while it was read")
-                size = (part.stop - part.start) * array.itemsize
-                target = into[filled : filled + size]
-                _read(handles[path], path, target, offset + part.start * array.itemsize)
-                out.append(target.view(array.dtype))
-                filled += -(-size // 8) * 8
-        finally:
-            for handle in handles.values():
-                os.close(handle)
+        out, filled = [], 0
+        for s, part in pieces:
+            array = row[s]
+            place = self._place(array)
+            if place is None:
+                out.append(array.reshape(-1)[part] if array.flags.c_contiguous else array.flat[part])
+                continue
+            path, inode, offset = place
+            size = (part.stop - part.start) * array.itemsize
+            target = into[filled : filled + size]
+            with self._handle(path, inode) as handle:
+                _read(handle, path, target, offset + part.start * array.itemsize)
+            out.append(target.view(array.dtype))
+            filled += -(-size // 8) * 8
         return out
+
+    @contextmanager
+    def _handle(self, path: str, inode: int) -> Iterator[int]:
+        """A file that stays open, so that the system reads ahead in it; those past OPEN are opened each time."""
+        handle = self.handles.get(path)
+        if handle is not None:
+            yield handle
+            return
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            if os.fstat(handle).st_ino != inode:
+                raise OSError(f"{path} was replaced while it was read")
+            if len(self.handles) < OPEN:
+                self.handles.setdefault(path, handle)
+            yield handle
+        finally:
+            if self.handles.get(path) != handle:  # nor is it kept where another thread was faster
+                os.close(handle)
+
+    def close(self) -> None:
+        for handle in self.handles.values():
+            os.close(handle)
+        self.handles.clear()
 
     def _place(self, array: Array) -> tuple[str, int, int] | None:
         """The file that an array is mapped from, and where in it; None where it is in memory, or in another order."""
@@ -285,8 +316,6 @@ class _Files:
 
 
 def _read(handle: int, path: str, into: NDArray[np.uint8], offset: int) -> None:
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(handle, offset, into.size, os.POSIX_FADV_WILLNEED)
     done = 0
     while done < into.size:
         count = os.preadv(handle, [into[done:].data], offset + done)
