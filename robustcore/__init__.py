@@ -19,14 +19,13 @@ except ImportError as error:
         "place: pip install --editable ."
     ) from error
 
-from robustcore import agreement, attacks, theory, validity
+from robustcore import theory
 from robustcore._budget import Budget
-from robustcore._build import __version__, build_info
+from robustcore._build import build_info
 from robustcore._certify import certify
 from robustcore._constraints import ConstraintError
 from robustcore._result import Aggregation, Ball, BindingBall, Bound, CentroidBall, Certificate, Optimum, Worst
 from robustcore._threads import get_num_threads, num_threads, set_num_threads
-from robustcore.agreement import Trace, agree
 from robustcore.mixing import ARC, MIXINGS, NNM, Bucketing, Clipping, Mixing
 from robustcore.rules import RULES, aggregate
 from robustcore.rules._base import Rule
@@ -61,8 +60,11 @@ from robustcore.rules.nearest import MoNNA, monna
 from robustcore.rules.variance import SMEA, smea
 
 if TYPE_CHECKING:
-    from robustcore import backends as backends
+    from robustcore import agreement, attacks, backends, validity
     from robustcore import clustering as clustering
+    from robustcore.agreement import Trace, agree
+
+    __version__: str
 
 __all__ = [
     "ARC",
@@ -148,8 +150,18 @@ __all__ = [
 ]
 
 
+# What is entered when it is asked for: rooms that not everybody needs, some of which need packages beside numpy.
+ROOMS = ("agreement", "attacks", "backends", "clustering", "validity")
+WHERE = {"Trace": "agreement", "agree": "agreement", "__version__": "_build"}
+
+
 def __getattr__(name: str) -> Any:
-    """Rooms that few need, or that need packages beside numpy, are entered when they are asked for."""
-    if name in ("backends", "clustering"):
+    if name in ROOMS:
         return importlib.import_module(f"robustcore.{name}")
+    if name in WHERE:
+        return getattr(importlib.import_module(f"robustcore.{WHERE[name]}"), name)
     raise AttributeError(f"module 'robustcore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

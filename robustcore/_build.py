@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from robustcore import _core
 from robustcore._threads import get_num_threads
-
-__version__ = version("robustcore")
 
 
 class BuildInfo(TypedDict):
@@ -44,9 +41,17 @@ def build_info() -> BuildInfo:
     True
     """
     return {
-        "version": __version__,
+        "version": __getattr__("__version__"),
         "isa": _core.isa(),
         "isas": _core.available_isas(),
         **_core.build_facts(),
         "threads": get_num_threads(),
     }
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # which takes as long as a third of the library
+
+        return version("robustcore")
+    raise AttributeError(f"module 'robustcore._build' has no attribute {name!r}")
