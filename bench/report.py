@@ -57,6 +57,7 @@ NEEDED = (
         ("front door", "layers"),
         ("front door", "call 10 x 1000"),
         ("front door", "peak MiB"),
+        ("front door", "import ms"),
         ("50 x 1e5", "pass"),
         ("50 x 1e5", "geometric_median"),
     }
@@ -136,6 +137,7 @@ def facts(measured: Measured, others: float | None) -> dict[str, Any]:
             "layers_over_array": rounded(values["front door", "layers"] / values["front door", "array"]),
             "call_of_10_x_1000_seconds": rounded(values["front door", "call 10 x 1000"]),
             "peak_beyond_input_of_50_x_1e6_float32_MiB": rounded(values["front door", "peak MiB"]),
+            "import_beyond_numpy_ms": rounded(values["front door", "import ms"]),
         },
         SHARDS: {name: rounded(value) for (group, name), value in values.items() if group == SHARDS},
     }

@@ -51,3 +51,12 @@ def test_memory(measured):
     script = Path(__file__).with_name("memory.py")
     answer = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     measured.note("front door", "peak MiB", float(answer.stdout))
+
+
+def test_import(measured):
+    """Beyond numpy, from files that the system has cached: the shortest of ten."""
+    script = (
+        "import time, numpy; begin = time.perf_counter(); import robustcore; print((time.perf_counter() - begin) * 1e3)"
+    )
+    times = [float(subprocess.check_output([sys.executable, "-c", script], text=True)) for _ in range(10)]
+    measured.note("front door", "import ms", min(times))
