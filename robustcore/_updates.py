@@ -91,8 +91,8 @@ class _Leaf:
                 raise _Malformed(
                     f"{place(found.device or 'cpu')}, where the others are {place(self.device or 'cpu')}", where
                 )
-        if (self.is_whole or self.device or 0 in self.shape) and array.shape != self.shape:
-            raise self.other_shape(array.shape, where)  # else the binding compares
+        if (self.is_whole or self.device or 0 in self.shape) and tuple(array.shape) != self.shape:
+            raise self.other_shape(tuple(array.shape), where)  # else the binding compares
         if self.is_whole:
             out.whole.append(array)
         elif 0 not in self.shape:

@@ -412,6 +412,7 @@ def test_agree_says_what_the_library_finds(run, vectors):
 
 
 def test_agree_draws_inputs_of_its_own(run):
+    pytest.importorskip("matplotlib")
     arguments = ["agree", "--random", "8", "3", "--protocol", "mda", "-t", "1", "--async", "--byzantine", "4,"]
     code, out, _ = run(*arguments, "--plot", "run.png")
     assert code == 0 and "mda, asynchronous" in out and "8 nodes, 1 Byzantine" in out and "picture: run.png" in out
@@ -430,6 +431,8 @@ def test_more_byzantine_nodes_than_withstood(run):
 
 
 def test_agree_prints_the_table(run, monkeypatch):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("scipy")
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = run("agree", "--table", "--runs", "2", "--plot", "table.png")
     assert code == 0 and "…" not in out
@@ -480,6 +483,7 @@ def test_agree_ends_wrong_input_with_one_sentence(run, vectors, arguments, words
 
 
 def test_ctrl_c_stops_the_table(tmp_path):
+    pytest.importorskip("scipy")
     script = "from robustcore import cli; print('ready', flush=True); cli.main()"
     with subprocess.Popen(
         [sys.executable, "-c", script, "agree", "--table", "--runs", "100000"],
