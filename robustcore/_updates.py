@@ -40,7 +40,8 @@ _NAMES = {
     for code, name in (("f4", "float32"), ("f8", "float64"), ("f2", "float16"))
 }
 FLOATING = ("float16", "bfloat16", "float32", "float64")
-_WHOLE = "biu"  # numpy's kinds of dtypes whose arrays rules do not see
+# Of these, rules see nothing.
+WHOLE = ("bool", *(f"{sign}int{8 * size}" for sign in ("", "u") for size in (1, 2, 4, 8)))
 _HOST_DEVICES = (1, 3, 11)  # DLPack's numbers for main memory: plain, and pinned by CUDA and ROCm
 _LAYER = "layer {}".format
 DEEPEST = 64
@@ -201,7 +202,7 @@ def _leaf(leaf: Any, where: str) -> tuple[_Leaf, Any]:
     if name is None:
         dtype = array.dtype
         name = _NAMES.get(dtype) or dtype.name
-        if dtype.kind not in _WHOLE and name not in FLOATING:
+        if name not in (*FLOATING, *WHOLE):
             hint = "Python objects" if dtype.hasobject else "none of float16, bfloat16, float32 and float64"
             raise _Malformed(f"dtype {name} ({hint})", where)
         if name == "bfloat16":
@@ -266,7 +267,7 @@ def _from_torch(tensor: Any, where: str) -> _Seen:
     tensor = tensor.detach()
     if tensor.device.type != "cpu":
         name = str(tensor.dtype).removeprefix("torch.")
-        if tensor.is_complex() or (tensor.is_floating_point() and name not in FLOATING):
+        if name not in (*FLOATING, *WHOLE):
             raise _Malformed(f"dtype {name} (none of float16, bfloat16, float32 and float64)", where)
         return _Seen(tensor, None, name, str(tensor.device))
     if tensor.dtype != torch.bfloat16:

@@ -24,6 +24,7 @@ with extra("torch", "robustcore.backends.torch needs torch"):
 __all__ = ["updates"]
 
 NUMBERS = 1 << 22  # of a block, in float64
+UNSORTED = (torch.uint16, torch.uint32, torch.uint64)  # what torch itself does little with
 WIDEST = 1 << 14  # columns of a block: how many squares are added up one after the other
 
 
@@ -56,8 +57,8 @@ def updates(X: Any, malformed: OnMalformed = "raise") -> Updates:
     same updates are chosen, but for ties within that. Bits depend on the device. Values are summed in float64, and
     rounded to float16 and bfloat16 by way of float32, as torch does. Sums of float64 numbers beyond 1e300 may overflow.
 
-    Cost: n (n - 1) / 2 * d differences and multiply-adds in float64, of which some accelerators do few. 64 MiB of
-    the device's memory or less, and a copy of layers that are not contiguous.
+    Cost: n (n - 1) / 2 * d differences and multiply-adds in float64, of which some accelerators do few. About 200 MiB
+    of the device's memory; where layers are not contiguous, copies of one layer of all clients at a time.
 
     Examples
     --------
@@ -128,7 +129,12 @@ class OnDevice(Structured):
     def lower_median(arrays: Sequence[Any]) -> Any:
         if not isinstance(arrays[0], torch.Tensor):
             return InMemory.lower_median(arrays)
-        return torch.stack(list(arrays)).sort(0).values[(len(arrays) - 1) // 2]
+        dtype = arrays[0].dtype
+        if dtype in UNSORTED:
+            found = InMemory.lower_median([array.cpu().numpy() for array in arrays])
+            return torch.from_numpy(found).to(arrays[0].device)
+        stacked = torch.stack(list(arrays)).to(torch.uint8 if dtype == torch.bool else dtype)
+        return stacked.sort(0).values[(len(arrays) - 1) // 2].to(dtype)
 
     def each(self, find: Callable[..., Any], *rows: list[Any]) -> list[Any]:
         raise TypeError("this needs the numbers in main memory, and they are on a device; move them to the CPU first")

@@ -160,6 +160,23 @@ def test_malformed_updates_are_named(device):
         assert list(rc.Krum(f=F).aggregate(backend.updates(spoilt, "drop")).dropped) == [3]
 
 
+WHOLE = ["bool", "uint8", "int8", "int16", "uint16", "int32", "int64", "uint64"]
+
+
+@pytest.mark.parametrize("dtype", WHOLE)
+def test_whole_numbers(dtype, device):
+    counters = [[0, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 1]]
+    X = [
+        {"w": torch.ones(2, device=device), "c": torch.tensor(c, device=device).to(getattr(torch, dtype))}
+        for c in counters
+    ]
+    found = rc.krum(on(X), f=1)["c"]
+    assert found.device == X[0]["c"].device and found.dtype == X[0]["c"].dtype
+    assert found.tolist() == [1, 0, 0]
+    X[1] |= {"c": torch.ones(3, dtype=torch.complex64, device=device)}
+    assert "complex64" in rc.Krum(f=1).aggregate(backend.updates(X, "drop")).dropped[1]
+
+
 def test_others_of_one_device(device):
     """A center; an output to be judged needs main memory."""
     X = states(device=device)
