@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
-from rich.console import Console
 
 import robustcore as rc
 from robustcore import bounds, theory
@@ -20,7 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def printed(n, f, d):
     """What is printed, and the cells of the rows by their first one: those on rules, those on agreements."""
-    console = Console(record=True, width=160, file=io.StringIO())
+    console = pytest.importorskip("rich.console").Console(record=True, width=160, file=io.StringIO())
     bounds.print_tables(n, f, d, console)
     text = console.export_text()
     parts = [[re.split(r"\s{2,}", line.strip()) for line in part.splitlines()] for part in text.split("Agreements")]
@@ -83,6 +82,8 @@ def test_the_curves_are_the_bounds():
 
 
 def test_the_command(monkeypatch, capsys, tmp_path):
+    pytest.importorskip("click")
+    pytest.importorskip("rich")
     from robustcore import cli
 
     monkeypatch.chdir(tmp_path)
