@@ -111,23 +111,21 @@ class Windows:
         def add(part: _Part) -> bool:
             return part.core().combine(weights, origin, part.of(outputs), 1)
 
-        return self._write(rows, add, outputs, threads, progress)
+        return min(self._write(rows, add, outputs, threads, progress))
 
     def columns(self, rule: str, f: int, outputs: list[Array], threads: int, progress: Progress = None) -> bool:
         def look(part: _Part) -> bool:
             return self._opened(part).columns(rule, f, part.of(outputs), 1)
 
-        return self._write(self._used(), look, outputs, threads, progress)
+        return all(self._write(self._used(), look, outputs, threads, progress))  # to the first that is not
 
     def _write(
         self, rows: list[int], task: Callable[[_Part], bool], outputs: list[Array], threads: int, progress: Progress
-    ) -> bool:
-        finite = True
-        for part, good in self._each(rows, SHARE, task, threads, progress):
-            finite &= good
+    ) -> Iterator[bool]:
+        for part, finite in self._each(rows, SHARE, task, threads, progress):
             if part.end % _core.SUPERBLOCK == 0:
                 let_go(outputs)
-        return finite
+            yield finite
 
     def _each(
         self, rows: list[int], share: int, task: Callable[[_Part], Any], threads: int, progress: Progress
