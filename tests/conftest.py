@@ -14,6 +14,8 @@ from robustcore import _core
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))
 
+os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+
 settings.register_profile("robustcore", deadline=None, max_examples=60, database=None, derandomize=True)
 settings.load_profile("robustcore")
 
