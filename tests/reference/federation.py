@@ -52,13 +52,13 @@ class InProcess(Grid):
         node = message.metadata.dst_node_id
         place = {"partition-id": node - 101, "num-partitions": self.n}
         context = Context(run_id=1, node_id=node, node_config=place, state=RecordDict(), run_config=self.config)
+        again = self.config.get("attack") == "twice" and lies(context)
         try:
-            reply = self.app(message, context)
+            return [self.app(message, context) for _ in range(1 + again)]
         except Silent:
             return []
         except Exception as error:
             return [Message(Error(code=0, reason=repr(error)), reply_to=message)]
-        return [reply] * (1 + (self.config.get("attack") == "twice" and lies(context)))
 
 
 def lies(context):
