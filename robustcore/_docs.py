@@ -42,7 +42,8 @@ terminal. There are n clients, f of them Byzantine. A rule takes n updates X, an
 `mixing=`. An attack is called as `attack(honest, f, rng=None, *, rule=None)`, with h honest updates. Written by hand:
 [how wrong an aggregate can be](bounds.md); [how wrong each rule has been seen to be](worst.md); [how validity
 conditions relate, and when safeMEB is empty](validity.md); [agreement with no server](agreement.md); [clustering on
-machines that may lie](clustering.md); [more than one machine](scaling.md); [tensors, whole numbers, files](files.md).
+machines that may lie](clustering.md); [more than one machine](scaling.md); [tensors, whole numbers, files](files.md);
+[Flower with any rule](flower.md); [coming from ByzFL, Flower, TorchJD, byzpy](coming-from.md).
 """
 
 

@@ -1,6 +1,6 @@
-"""Where byzfl and flwr define a rule as we do, the results agree; where docs/differences.md says otherwise, it shows.
+"""Where others define a rule as we do, the results agree; where docs/coming-from.md says otherwise, it shows.
 
-Neither is installed in CI: without them all of this is skipped.
+byzfl, torchjd and byzpy are not installed in CI: without them their part is skipped.
 """
 
 import sys
@@ -13,8 +13,8 @@ import pytest
 import robustcore as rc
 from robustcore import ConstraintError, attacks
 
-if not find_spec("byzfl") and not find_spec("flwr"):
-    pytest.skip("neither byzfl nor flwr is installed", allow_module_level=True)
+if not any(map(find_spec, ("byzfl", "byzpy", "flwr", "torchjd"))):
+    pytest.skip("no peer is installed", allow_module_level=True)
 
 N, F, D = 13, 2, 6
 DRAWS = range(5)
@@ -471,3 +471,153 @@ def test_flwr_ends_on_one_malformed_reply(flwr):
     sent[4].content["arrays"] = flwr.app.ArrayRecord({"x": flwr.app.Array(updates(0)[4])})
     with pytest.raises(Exception, match="same keys"):
         flwr.new.FedMedian().aggregate_train(1, sent)
+
+
+def test_flwr_changes_dtypes(flwr):
+    X = updates(0).astype(np.float32)
+    mixed = [*X[:-1], X[-1].astype(np.float64)]
+    assert train(flwr, flwr.new.FedMedian(), mixed).dtype == np.float64
+    counters = np.arange(N, dtype=np.int64)[:, None]
+    for strategy in (flwr.new.FedAvg(), flwr.new.FedMedian(), flwr.new.FedTrimmedAvg()):
+        assert train(flwr, strategy, counters).dtype == np.float64
+
+
+# ---- TorchJD ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def torchjd():
+    """Call one of its aggregators on an array."""
+    pytest.importorskip("torch")
+    aggregation = pytest.importorskip("torchjd.aggregation")
+    torch = sys.modules["torch"]
+    return lambda name, X, *options: getattr(aggregation, name)(*options)(torch.tensor(X)).numpy()
+
+
+@pytest.mark.parametrize("seed", DRAWS)
+@pytest.mark.parametrize("n", [N, N + 1])
+def test_torchjd_trimmed_mean_agrees(seed, n, torchjd):
+    X = updates(seed, n)
+    close(torchjd("TrimmedMean", X, F), rc.trimmed_mean(X, F))
+
+
+def test_torchjd_krum_does_not_square(torchjd):
+    others = 0
+    for seed in range(40):
+        X = updates(seed)
+        distances = np.sqrt(rc.pairwise_sqdist(X))
+        scores = np.sort(distances, axis=1)[:, 1 : N - F - 1].sum(axis=1)  # the n - f - 2 nearest others
+        theirs = row_of(X, torchjd("Krum", X, F))
+        assert theirs == scores.argmin()
+        close(torchjd("Krum", X, F, 5), X[np.argsort(scores)[:5]].mean(axis=0))
+        others += theirs != row_of(X, rc.krum(X, F, neighbors="classic"))
+    assert 0 < others < 20
+
+
+def test_torchjd_returns_nan(torchjd):
+    X = updates(0)
+    X[4] = np.nan
+    assert np.isnan(torchjd("Krum", X, F)).all()
+    assert np.isfinite(torchjd("TrimmedMean", X, F)).all()  # sorts it last
+
+
+def test_torchjd_takes_an_f_of_half_or_more(torchjd):
+    assert torchjd("Krum", updates(0, 11), 8).shape == (D,)
+    with pytest.raises(ConstraintError):
+        rc.krum(updates(0, 11), 8, neighbors="classic")
+
+
+@pytest.mark.parametrize(("n", "f"), [(11, 2), (30, 7)])
+def test_torchjd_and_byzpy_elect_the_attacker_far_from_the_origin(n, f, torchjd, byzpy):
+    X = far_from_origin(n, f)
+    assert row_of(X, torchjd("Krum", X, f)) < f
+    assert row_of(X, byzpy("geometric_wise.Krum", X, f)) < f
+    assert row_of(X, rc.krum(X, f)) >= f
+
+
+# ---- byzpy -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def byzpy():
+    """Call one of its aggregators on the rows of an array, as tensors, after one of its pre-aggregators."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("byzpy")
+
+    def call(name, X, *options, mixing=None, **more):
+        room, _, name = name.rpartition(".")
+        rows = [torch.tensor(x) for x in X]
+        if mixing is not None:
+            kind, *its = mixing
+            rows = getattr(pytest.importorskip("byzpy.pre_aggregators"), kind)(*its).pre_aggregate(rows)
+        return getattr(pytest.importorskip(f"byzpy.aggregators.{room}"), name)(*options, **more).aggregate(rows).numpy()
+
+    return call
+
+
+@pytest.mark.parametrize("seed", DRAWS)
+@pytest.mark.parametrize("n", [N, N + 1])
+def test_byzpy_rules_that_agree(seed, n, byzpy):
+    X = updates(seed, n)
+    close(byzpy("geometric_wise.Krum", X, F), rc.krum(X, F))
+    close(byzpy("geometric_wise.MultiKrum", X, F, 5), rc.multi_krum(X, F, 5))
+    close(byzpy("geometric_wise.MinimumDiameterAveraging", X, F), rc.mda(X, F))
+    close(byzpy("geometric_wise.MoNNA", X, F, reference_index=3), rc.monna(X, F, pivot=3))
+    close(byzpy("geometric_wise.SMEA", X, F), rc.smea(X, F))
+    close(byzpy("coordinate_wise.CoordinateWiseTrimmedMean", X, F), rc.trimmed_mean(X, F))
+    clipped = byzpy("norm_wise.CenteredClipping", X, c_tau=1.0, M=3, init="zero")
+    close(clipped, rc.centered_clip(X, 1.0, iterations=3))
+    started = byzpy("norm_wise.CenteredClipping", X, c_tau=1.0, M=1)  # from the mean
+    close(started, rc.centered_clip(X, 1.0, center=X.mean(axis=0)))
+    median = byzpy("geometric_wise.GeometricMedian", X, tol=1e-12, max_iter=5000)
+    np.testing.assert_allclose(median, rc.geometric_median(X), atol=1e-5)  # as for byzfl's
+    for theirs, ours in (("NearestNeighborMixing", rc.NNM(F)), ("ARC", rc.ARC(F))):
+        mixed = byzpy("coordinate_wise.CoordinateWiseTrimmedMean", X, F, mixing=(theirs, F))
+        close(mixed, rc.trimmed_mean(X, F, mixing=ours))
+    mixed = byzpy("coordinate_wise.CoordinateWiseTrimmedMean", X, F, mixing=("Clipping", 2.0))
+    close(mixed, rc.trimmed_mean(X, F, mixing=rc.Clipping(2.0)))
+
+
+@pytest.mark.parametrize("seed", DRAWS)
+def test_byzpy_takes_the_lower_of_the_middle_two(seed, byzpy):
+    X = updates(seed)
+    close(byzpy("coordinate_wise.CoordinateWiseMedian", X), rc.median(X))
+    close(byzpy("coordinate_wise.MeanOfMedians", X, F), rc.meamed(X, F))
+    X = updates(seed, N + 1)
+    close(byzpy("coordinate_wise.CoordinateWiseMedian", X), np.sort(X, axis=0)[N // 2])
+    assert not np.allclose(byzpy("coordinate_wise.CoordinateWiseMedian", X), rc.median(X))
+    order = np.argsort(np.abs(X - np.sort(X, axis=0)[N // 2]), axis=0)
+    nearest = np.take_along_axis(X, order[: N + 1 - F], axis=0).mean(axis=0)
+    close(byzpy("coordinate_wise.MeanOfMedians", X, F), nearest)
+
+
+def test_byzpy_geometric_median_stops_at_once_on_small_updates(byzpy):
+    X = 1e-8 * updates(0)  # its steps are measured against 1e-6, whatever the unit
+    theirs, ours = byzpy("geometric_wise.GeometricMedian", X), rc.geometric_median(X)
+    once = byzpy("geometric_wise.GeometricMedian", X, max_iter=1)
+    close(theirs / 1e-8, once / 1e-8)
+    assert np.linalg.norm(theirs - ours) > 1e-2 * np.linalg.norm(ours)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("geometric_wise.MinimumDiameterAveraging", (F,)),
+        ("geometric_wise.GeometricMedian", ()),
+        ("coordinate_wise.CoordinateWiseMedian", ()),
+        ("coordinate_wise.MeanOfMedians", (F,)),
+    ],
+)
+def test_byzpy_returns_nan(name, options, byzpy):
+    X = updates(0)
+    X[4] = np.nan
+    assert np.isnan(byzpy(name, X, *options)).any()
+    X[4] = np.inf
+    assert not np.isfinite(byzpy("geometric_wise.MinimumDiameterAveraging", X, F)).all()
+    assert np.isfinite(byzpy("geometric_wise.Krum", X, F)).all()
+
+
+def test_byzpy_takes_an_f_of_half_or_more(byzpy):
+    assert byzpy("geometric_wise.Krum", updates(0), 8).shape == (D,)
+    assert byzpy("geometric_wise.MinimumDiameterAveraging", updates(0), 9).shape == (D,)
