@@ -140,7 +140,7 @@ class Model:
         if not from_model:
             return {key: update[key] for key in self.floats}
         with np.errstate(over="ignore", invalid="ignore"):  # then it is not finite, and dropped
-            return {key: update[key] - self.arrays[key] for key in self.floats}
+            return {key: np.asarray(update[key] - self.arrays[key]) for key in self.floats}
 
     def rebuilt(self, value: Arrays, kept: list[Any], from_model: bool) -> Arrays:
         """The new model: the rule's result, and of each entry of other arrays the lower median of those kept."""

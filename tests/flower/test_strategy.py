@@ -195,8 +195,8 @@ ORIGIN = [
 @pytest.mark.parametrize("rule", ORIGIN, ids=repr)
 def test_rules_that_look_at_the_origin_see_what_clients_have_changed(rule):
     rng = RNG(1)
-    start = {"w": 100 * rng.normal(size=(4, 6)), "b": rng.normal(size=3)}
-    changes = [{key: rng.normal(size=start[key].shape) for key in start} for _ in range(7)]
+    start = {"w": 100 * rng.normal(size=(4, 6)), "b": rng.normal(size=3), "c": np.array(7.0)}
+    changes = [{key: np.asarray(rng.normal(size=start[key].shape)) for key in start} for _ in range(7)]
     updates = [{key: start[key] + change[key] for key in start} for change in changes]
     new, _ = trained(RobustStrategy(rule), start, updates)
     change = rule(changes)
