@@ -427,7 +427,8 @@ def cluster(
             raise ValueError(f"{path} is what is to be read; write somewhere else")
     if output is not None and len(choices["p"]) > 1:
         raise ValueError("cluster: -o is for the centres of one assignment, and there are several --p")
-    X, true = (None if path is None else files.load_or_why(path, "raise", load) for path in (points, truth))
+    X = files.load_or_why(points, "raise", load)
+    true = None if truth is None else files.load_or_why(truth, "raise", load)
     with rc.num_threads(threads or rc.get_num_threads()), _bar() as progress:
         made = experiment.run(
             X, truth=true, byzantine=None if byzantine is None else _who(byzantine), progress=progress, **choices
