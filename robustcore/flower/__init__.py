@@ -17,7 +17,7 @@ import numpy as np
 
 from robustcore._budget import Budget
 from robustcore._extras import extra
-from robustcore.flower._round import LOGGER, Arrays, Model, Round, Server, lower_median, shown
+from robustcore.flower._round import LOGGER, Arrays, Model, Round, Server, shown
 from robustcore.rules._base import Rule
 
 with extra("flower", "robustcore.flower needs Flower"):
@@ -234,7 +234,7 @@ def median_metrics(records: list[RecordDict], weighted_by_key: str) -> MetricRec
     ]
     counts = Counter(key for own in reported for key in own)
     medians = {
-        key: float(lower_median(np.array([own.get(key, math.nan) for own in reported], np.float64)))
+        key: float(np.sort([own.get(key, math.nan) for own in reported])[(len(reported) - 1) // 2])  # NaN is largest
         for key, count in counts.items()
         if 2 * count >= len(records)  # with fewer, it is not finite
     }

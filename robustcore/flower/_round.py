@@ -135,22 +135,14 @@ class Model:
                 )
         return read
 
-    def floating(self, update: Arrays, from_model: bool) -> Arrays:
-        """The part of an update that is the rule's; a copy where it is wanted as the difference from the model."""
-        if not from_model:
-            return {key: update[key] for key in self.floats}
+    def change(self, update: Arrays) -> Arrays:
+        """An update whose floating-point arrays are differences from the model: a copy."""
         with np.errstate(over="ignore", invalid="ignore"):  # then it is not finite, and dropped
-            return {key: np.asarray(update[key] - self.arrays[key]) for key in self.floats}
+            return update | {key: np.asarray(update[key] - self.arrays[key]) for key in self.floats}
 
-    def rebuilt(self, value: Arrays, kept: list[Any], from_model: bool) -> Arrays:
-        """The new model: the rule's result, and of each entry of other arrays the lower median of those kept."""
-        new = {}
-        for key, own in self.arrays.items():
-            if key not in value:
-                new[key] = np.asarray(lower_median(np.stack([update[key] for update in kept])), own.dtype)
-            else:
-                new[key] = np.asarray(own + value[key] if from_model else value[key], own.dtype)
-        return new
+    def changed(self, change: Arrays) -> Arrays:
+        """The model after such an update."""
+        return change | {key: np.asarray(self.arrays[key] + change[key], change[key].dtype) for key in self.floats}
 
 
 @dataclass(frozen=True)
@@ -205,7 +197,8 @@ class Server:
         """
         start = time.perf_counter()
         rows: list[Any] = [
-            update if isinstance(update, Exception) else model.floating(update, self.sees_origin) for update in updates
+            model.change(update) if self.sees_origin and not isinstance(update, Exception) else update
+            for update in updates
         ]
         try:
             result = self.rule.aggregate(rows, malformed="drop")
@@ -219,8 +212,7 @@ class Server:
                 certificate = certify(rows, result, self.rule.f, budget=self.budget, malformed="drop")
             except ConstraintError as error:  # there are too many clients
                 LOGGER.warning("robustcore: no certificate: %s", error)
-        kept = [update for i, update in enumerate(updates) if i not in result.dropped]
-        new = model.rebuilt(result.value, kept, self.sees_origin)
+        new = model.changed(result.value) if self.sees_origin else result.value
         scores = [] if result.scores is None else result.scores.tolist()
         return new, Round(
             asked,
@@ -235,7 +227,7 @@ class Server:
 def _unusable(row: Arrays | Exception) -> str:
     if isinstance(row, Exception):
         return str(row)
-    return "" if all(np.isfinite(array).all() for array in row.values()) else NOT_FINITE
+    return "" if all(np.isfinite(array).all() for array in row.values() if array.dtype.kind == "f") else NOT_FINITE
 
 
 def view(array: Serialized) -> NDArray[Any]:
@@ -259,10 +251,3 @@ def view(array: Serialized) -> NDArray[Any]:
 def shown(text: object) -> str:
     """On one line, and not much of it: a client may have written it."""
     return ascii(str(text))[1:-1][:SHOWN]
-
-
-def lower_median(rows: NDArray[Any]) -> NDArray[Any]:
-    """Of the rows, entry by entry: the middle one, or the lower of the middle two; NaN is the largest."""
-    middle = (len(rows) - 1) // 2
-    median: NDArray[Any] = np.partition(rows, middle, axis=0)[middle]
-    return median
