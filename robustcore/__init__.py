@@ -62,6 +62,8 @@ from robustcore.rules.variance import SMEA, smea
 if TYPE_CHECKING:
     from robustcore import agreement, attacks, backends, validity
     from robustcore import clustering as clustering
+    from robustcore import files as files
+    from robustcore import flower as flower
     from robustcore.agreement import Trace, agree
 
     __version__: str
@@ -151,7 +153,7 @@ __all__ = [
 
 
 # What is entered when it is asked for: rooms that not everybody needs, some of which need packages beside numpy.
-ROOMS = ("agreement", "attacks", "backends", "clustering", "validity")
+ROOMS = ("agreement", "attacks", "backends", "clustering", "files", "flower", "validity")
 WHERE = {"Trace": "agreement", "agree": "agreement", "__version__": "_build"}
 
 

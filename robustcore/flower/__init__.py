@@ -233,8 +233,10 @@ def median_metrics(records: list[RecordDict], weighted_by_key: str) -> MetricRec
         for record in records
     ]
     counts = Counter(key for own in reported for key in own)
-    medians = {
-        key: float(np.sort([own.get(key, math.nan) for own in reported])[(len(reported) - 1) // 2])  # NaN is largest
+    medians = {  # NaN is the largest
+        key: float(
+            np.sort(np.array([own.get(key, math.nan) for own in reported], np.float64))[(len(reported) - 1) // 2]
+        )
         for key, count in counts.items()
         if 2 * count >= len(records)  # with fewer, it is not finite
     }

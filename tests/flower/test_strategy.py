@@ -3,6 +3,7 @@
 import logging
 import math
 import tracemalloc
+from dataclasses import fields
 from io import BytesIO
 
 import numpy as np
@@ -437,6 +438,29 @@ def test_without_asking_there_is_no_certificate():
     strategy = RobustStrategy(rc.MultiKrum(1))
     assert "robust-kappa" not in trained(strategy, {"w": GOOD}, [{"w": GOOD}] * 4)[1]
     assert strategy.rounds[1].certificate is None
+
+
+@pytest.mark.parametrize(("rule", "dtype"), [(rc.GeometricMedian(f=2), np.float64), (rc.Mean(f=2), np.float32)])
+def test_no_liar_ends_a_run_that_certifies(rule, dtype):
+    """At the ends of a dtype's range, there may be no certificate."""
+    updates = [{"w": np.ones(5, dtype) + i} for i in range(9)]
+    updates += [{"w": np.full(5, sign * np.finfo(dtype).max)} for sign in (1, -1)]
+    strategy = RobustStrategy(rule, certify=0.5)
+    trained(strategy, {"w": np.ones(5, dtype)}, updates)
+    assert len(strategy.rounds[1].asked) == 11
+
+
+@pytest.mark.parametrize("mixing", [None, "nnm", "arc"])
+def test_every_rule_says_how_many_clients_it_needs(mixing):
+    for name, rule in rc.RULES.items():
+        known = {field.name: field for field in fields(rule)}
+        own = {key: value for key, value in (("f", 2), ("tau", 1.0)) if key in known}
+        made = rc.RULES[name](**own, mixing=() if mixing is None else rc.MIXINGS[mixing](f=2))
+        least = RobustStrategy(made).min_train_nodes
+        made.check(least)
+        if least > 2:
+            with pytest.raises(rc.ConstraintError):
+                made.check(least - 1)
 
 
 def test_too_many_clients_for_a_certificate_are_no_reason_to_stop():
