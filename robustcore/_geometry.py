@@ -126,7 +126,7 @@ class Geometry:
         nothing about the direction of a point at 1e30. With ``exact``, all come from a pass in float64, whoever is far.
         The points are then differences from the center: their weights are none of updates.
         """
-        distances = self.distances[center]
+        distances = np.minimum(self.distances[center], LONGEST)
         far = distances > MOST_SPREAD * radius
         if radius == 0.0 or (not far.any() and (self.is_exact or not exact)):
             return self, np.ones(len(distances)), 1.0

@@ -295,3 +295,14 @@ def test_a_minority_wins_neither_a_pair_nor_what_mixing_has_made_of_the_majority
         lies = rng.normal(size=(f, 5)) * 10.0 ** rng.uniform(3, 27, size=(f, 1))
         Y = np.vstack([lies, rng.normal(1, 0.1, size=(n - f, 5))]).astype(dtype)
         assert np.linalg.norm(getattr(rc, rule)(Y, f, mixing=rc.NNM(f))) <= 5, seed
+
+
+@pytest.mark.parametrize("d", [1, 20])
+@pytest.mark.parametrize("far", [1e307, 1.79e308])
+@pytest.mark.parametrize("signs", [(1, -1), (1, 1)])
+def test_liars_at_the_end_of_the_range_are_farther_than_float64_can_say(signs, far, d):
+    X = 1 + 0.1 * np.random.default_rng(0).standard_normal((11, d))
+    X[0], X[1] = (sign * far for sign in signs)
+    for rule in (rc.Medoid(f=2), rc.GeometricMedian(f=2)):
+        assert np.abs(rule(X) - 1).max() < 0.5
+        assert rc.certify(X, rule(X), f=2).kappa < 9
