@@ -264,7 +264,7 @@ def _from_torch(tensor: Any, where: str) -> _Seen:
         raise _Malformed(f"a {tensor.layout} tensor; make it dense first", where)
     if tensor.device.type == "meta":
         raise _Malformed("the tensor is on the device meta, where there are no numbers", where)
-    tensor = tensor.detach()
+    tensor = tensor.detach().resolve_conj().resolve_neg()  # which torch may have put off
     if tensor.device.type != "cpu":
         name = str(tensor.dtype).removeprefix("torch.")
         if name not in (*FLOATING, *WHOLE):

@@ -158,7 +158,7 @@ HEADERS = {
     "longer than the file": (b"{}", 10**6, "longer than the file"),
     "of terabytes": (b"{}", 2**60, "longer than the file"),
     "no JSON": (b"hello", None, ""),
-    "a list": (b"[]", None, ""),
+    "a list": (b"[]", None, "its header is a list, not a dict"),
     "beyond the end": (b'{"w":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}', None, "cut short"),
     "before the beginning": (b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[-8,-4]}}', None, "shape or place"),
     "other shape": (b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}', None, "4 bytes for shape"),
@@ -166,7 +166,8 @@ HEADERS = {
     "a shape of floats": (b'{"w":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}}', None, "shape or place"),
     "huge shape": (b'{"w":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}', None, "0 bytes for"),
     "no such dtype": (b'{"w":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}', None, "F8_E4M3"),
-    "no dtype": (b'{"w":{"shape":[1],"data_offsets":[0,4]}}', None, ""),
+    "no dtype": (b'{"w":{"shape":[1],"data_offsets":[0,4]}}', None, "layer 'w' has no dtype, shape and data_offsets"),
+    "a layer of another kind": (b'{"w":[1]}', None, "layer 'w' has no dtype, shape and data_offsets"),
 }
 
 
@@ -177,6 +178,28 @@ def test_headers_of_safetensors_that_lie(kind, tmp_path):
     path.write_bytes((len(text) if length is None else length).to_bytes(8, "little") + text + bytes(16))
     with pytest.raises(ValueError, match=f"u.safetensors is no readable.*{why}"):
         files.load(path)
+
+
+@pytest.mark.parametrize("kind", files.SUFFIXES)
+def test_empty_files(kind, tmp_path):
+    (tmp_path / f"u{kind}").touch()
+    with pytest.raises(ValueError, match=rf"u{kind} is no readable {kind} file: it is empty$"):
+        files.load(tmp_path / f"u{kind}")
+
+
+def test_damaged_checkpoints_are_told_in_one_sentence(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "u.pt").write_bytes(b"hello")
+    with pytest.raises(ValueError, match=r"u.pt is no readable .pt file: it is damaged, or .* plain containers$"):
+        files.load(tmp_path / "u.pt")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_is_not_waited_for(small):
+    os.mkfifo(small / "u5.npy")
+    with pytest.raises(ValueError, match=r"u5.npy is no readable .npy file: it is no regular file$"):
+        files.load(small / "u5.npy")
+    assert list(files.aggregate(small, "median", f=1, malformed="drop").dropped) == [5]
 
 
 def test_archives_that_hold_other_things(tmp_path):
@@ -382,6 +405,62 @@ def test_files_that_are_replaced_meanwhile(small):
     np.save(small / "new.npy", np.full(3, 90.0))
     os.replace(small / "new.npy", small / "u1.npy")
     assert rc.mean(opened).tolist() == [2, 3, 4]
+
+
+def test_files_that_are_replaced_in_a_pass(small, monkeypatch):
+    """Those that were opened count, when it happens after the system has said which are mapped, too."""
+
+    class Late(_local._Files):
+        def __init__(self, rows):
+            super().__init__(rows)
+            np.save(small / "new.npy", np.full(3, 90.0))
+            os.replace(small / "new.npy", small / "u1.npy")
+            os.unlink(small / "u2.npy")
+
+    opened = files.updates(small)
+    monkeypatch.setattr(_local, "_Files", Late)
+    assert rc.mean(opened).tolist() == [2, 3, 4]
+
+
+def test_a_folder_with_a_newline_in_its_name(tmp_path):
+    folder = tmp_path / "two\nlines"
+    folder.mkdir()
+    for i in range(3):
+        np.save(folder / f"{i}.npy", np.arange(3.0) + i)
+    assert files.aggregate(folder, "mean").value.tolist() == [1, 2, 3]
+
+
+MANY = """
+    import resource, sys
+    import robustcore as rc
+    from robustcore import files
+    soft, hard = map(int, sys.argv[2:])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        r = rc.Median(f=20).aggregate(files.updates(sys.argv[1], "drop"))
+        print(r.value.tolist(), r.dropped, resource.getrlimit(resource.RLIMIT_NOFILE))
+    except OSError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("hard", "said"),
+    [
+        (500, "[49.5, 49.5] {} (500, 500)"),
+        (130, "[49.5, 49.5] {} (130, 130)"),  # the passes go without descriptors
+        (90, ".npy: this process may have 90 open files (ulimit -n), and each that is mapped takes one"),
+    ],
+)
+def test_more_files_than_the_soft_limit(tmp_path, hard, said):
+    """Nobody is dropped for the limits of this machine."""
+    pytest.importorskip("resource")
+    for i in range(100):
+        np.save(tmp_path / f"{i:03}.npy", np.full(2, float(i)))
+    arguments = [sys.executable, "-c", textwrap.dedent(MANY), os.fspath(tmp_path), "64", str(hard)]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith(said)
 
 
 def test_what_progress_raises_stops_the_work(small, monkeypatch):

@@ -82,6 +82,12 @@ def test_views_strides_and_mixtures(torch):
     assert torch.equal(rc.mean([X[0], X[1].numpy(), X[2].numpy(), X[3]]), expected)  # as the first client has it
 
 
+def test_tensors_whose_sign_torch_has_put_off(torch):
+    x = torch.tensor([1 + 2j, 3 - 4j]).conj().imag
+    assert x.is_neg()
+    assert rc.mean([x, x]).tolist() == [-2, 4]
+
+
 def test_tensors_of_no_use(torch):
     """On no device, sparse, complex, of eight bits: one sentence each."""
     for wrong, why in [

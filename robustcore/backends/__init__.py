@@ -8,7 +8,8 @@ and in whatever else decides by distances::
     dask.aggregate(X, rc.MultiKrum(f=3), ...)             # the value is a Dask array
     rc.certify(dask.updates(X), y, f=3)
 
-``torch`` has the passes for tensors on an accelerator, which rules find by themselves.
+``torch`` has the passes for tensors on an accelerator, which rules find by themselves; ``_local`` those for files that
+memory does not hold, which `robustcore.files` opens.
 
 Nothing is imported that is not asked for.
 """
@@ -17,12 +18,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from robustcore._core import carried_sum, carry_parts
-from robustcore.backends._shards import Engine, Here, Shards, open_shards, split
+from robustcore.backends._shards import Engine, Here, open_shards, split
 
 if TYPE_CHECKING:
     from robustcore.backends import dask, torch
 
-__all__ = ["Engine", "Here", "Shards", "carried_sum", "carry_parts", "dask", "open_shards", "split", "torch"]
+__all__ = ["Engine", "Here", "carried_sum", "carry_parts", "dask", "open_shards", "split", "torch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ of updates in memory.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import tempfile
@@ -14,7 +15,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -27,12 +28,19 @@ from robustcore import _core
 from robustcore._updates import Array, Floats, InMemory, Progress
 from robustcore.backends._shards import rescale
 
+try:
+    import resource
+except ImportError:  # no limits, on Windows
+    resource = None  # type: ignore[assignment]
+
 MEMORY = 320 << 20  # bytes of both buffers
 READERS = 8
 OPEN = 256  # files
+SPARE = OPEN + 64  # descriptors that are left for a pass, when files are mapped
 OFTEN = 0.1  # seconds from one report of progress to the next
 BLOCK = _core.BLOCK
 BLOCKS = _core.SUPERBLOCK // BLOCK  # in a superblock
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # of this machine, for which no file is to blame
 SHARE = 8 * BLOCK  # columns for a thread, where no sums are to be added
 
 Row = list[Array] | None
@@ -263,33 +271,44 @@ class _Files:
         out, filled = [], 0
         for s, part in pieces:
             array = row[s]
-            place = self._place(array)
-            if place is None:
-                out.append(array.reshape(-1)[part] if array.flags.c_contiguous else array.flat[part])
-                continue
-            path, inode, offset = place
+            path, inode, offset = self._place(array) or ("", 0, 0)
             size = (part.stop - part.start) * array.itemsize
             target = into[filled : filled + size]
             with self._handle(path, inode) as handle:
+                if handle is None:
+                    out.append(array.reshape(-1)[part] if array.flags.c_contiguous else array.flat[part])
+                    continue
                 _read(handle, path, target, offset + part.start * array.itemsize)
             out.append(target.view(array.dtype))
             filled += -(-size // 8) * 8
         return out
 
     @contextmanager
-    def _handle(self, path: str, inode: int) -> Iterator[int]:
-        """A file that stays open, so that the system reads ahead in it; those past OPEN are opened each time."""
+    def _handle(self, path: str, inode: int) -> Iterator[int | None]:
+        """A file that stays open, so that the system reads ahead in it; those past OPEN are opened each time.
+
+        None where the path does not lead to the file that is mapped: it was replaced meanwhile, or its name has a
+        newline, which the system writes in another way, or the file system counts inodes in two ways. Nor are there
+        handles where there are too many open files.
+        """
         handle = self.handles.get(path)
         if handle is not None:
             yield handle
             return
-        handle = os.open(path, os.O_RDONLY)
         try:
-            if os.fstat(handle).st_ino != inode:
-                raise OSError(f"{path} was replaced while it was read")
-            if len(self.handles) < OPEN:
+            handle = os.open(path, os.O_RDONLY) if path else None
+        except OSError as error:
+            if error.errno not in (*EXHAUSTED, errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+                raise
+            handle = None
+        if handle is None:
+            yield None
+            return
+        try:
+            found = os.fstat(handle).st_ino == inode
+            if found and len(self.handles) < OPEN:
                 self.handles.setdefault(path, handle)
-            yield handle
+            yield handle if found else None
         finally:
             if self.handles.get(path) != handle:  # nor is it kept where another thread was faster
                 os.close(handle)
@@ -311,6 +330,31 @@ class _Files:
         if address + array.nbytes > end or path.endswith(" (deleted)"):
             return None
         return path, inode, offset + address - begin
+
+
+def make_room(handle: int) -> None:
+    """After a file was opened: before descriptors run out, the limit is raised as far as that is allowed.
+
+    A mapped file has a descriptor of its own, and the system gives out the lowest that is free.
+    """
+    if resource is not None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft not in (resource.RLIM_INFINITY, hard) and handle + SPARE >= soft:
+            with suppress(ValueError, OSError):  # some systems allow less than they say
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def too_many(error: OSError, path: str | os.PathLike[str]) -> OSError:
+    """The error, or one that names the limit which many files have met."""
+    if error.errno not in EXHAUSTED:
+        return error
+    why = os.strerror(error.errno)
+    if error.errno == errno.EMFILE and resource is not None:
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        why = f"this process may have {most} open files (ulimit -n), and each that is mapped takes one"
+    elif error.errno == errno.ENOMEM:
+        why = f"{why}, or more files are mapped than the system allows (vm.max_map_count)"
+    return OSError(error.errno, f"cannot open {os.fspath(path)}: {why}")
 
 
 def _read(handle: int, path: str, into: NDArray[np.uint8], offset: int) -> None:

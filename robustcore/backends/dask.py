@@ -113,7 +113,7 @@ def updates(X: Any, *, client: Any = None) -> Updates:
     Raises
     ------
     ValueError, TypeError
-        When X is none of these, or shards have different n or dtypes.
+        When X is none of these, or shards have different n or dtypes; in a pass, when a shard is not as announced.
 
     Notes
     -----
@@ -219,7 +219,7 @@ class _Alone(Here):
     """No cluster: one shard after the other, each on all threads."""
 
     def __init__(self, shards: Sequence[Any], widths: Sequence[int]):
-        super().__init__(shards, _load)
+        super().__init__([_Sized(*pair) for pair in zip(shards, widths, strict=True)] if widths else shards, _load)
         self.widths = widths
 
     def row(self, update: Any, what: str) -> Row:
@@ -229,12 +229,29 @@ class _Alone(Here):
         return da.concatenate([da.from_array(part, chunks=-1, name=False) for part in row])
 
 
+@dataclass(frozen=True)
+class _Sized:
+    """A shard, and the columns it should have."""
+
+    shard: Any
+    width: int
+
+
 def _load(shard: Any) -> Any:
+    if isinstance(shard, _Sized):
+        return _of_width(_load(shard.shard), shard.width)
     return shard.compute() if isinstance(shard, Delayed) else _open(shard)
 
 
 def _open(shard: Any) -> Any:
     return shard.open() if isinstance(shard, _File) else shard
+
+
+def _of_width(shard: Any, width: int | None) -> Any:
+    """A shard, or ValueError where it has not the columns that were announced."""
+    if width is not None and shard.shape[1:] != (width,):
+        raise ValueError(f"a shard should have {width} columns, and its shape is {shard.shape}")
+    return shard
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +298,8 @@ class _Cluster:
             sent = delayed(_same, pure=False)(task)  # with the n x n numbers of a mixing: to each worker once
         do = delayed(_do, pure=False)
         return [
-            do(sent, shard, *(row[i] for row in rows), dask_key_name=(name, i)) for i, shard in enumerate(self.shards)
+            do(sent, self.widths[i] if self.widths else None, shard, *(row[i] for row in rows), dask_key_name=(name, i))
+            for i, shard in enumerate(self.shards)
         ]
 
     def _results(self, tasks: list[Delayed], progress: Progress, others: Sequence[Delayed] = ()) -> list[Any]:
@@ -330,9 +348,9 @@ def _threads() -> int:
     return get_num_threads() if get_worker().state.nthreads == 1 else 1
 
 
-def _do(task: Task, shard: Any, *parts: Any) -> Any:
+def _do(task: Task, width: int | None, shard: Any, *parts: Any) -> Any:
     with num_threads(_threads()):
-        return task(_open(shard), *parts)
+        return task(_of_width(_open(shard), width), *parts)
 
 
 def _carry(parts: Floats, carried: Floats | None) -> Floats:

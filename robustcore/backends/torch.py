@@ -43,7 +43,8 @@ def updates(X: Any, malformed: OnMalformed = "raise") -> Updates:
     Returns
     -------
     Updates
-        To be passed as X to any rule, to `pairwise_sqdist` and `minimum_enclosing_ball`.
+        To be passed as X to any rule, to `pairwise_sqdist` and `minimum_enclosing_ball`; not to `certify`, which looks
+        at the numbers in main memory.
 
     Raises
     ------

@@ -304,6 +304,16 @@ def test_without_a_client_shards_are_computed_here_one_by_one(files, tmp_path):
     assert told == [0.5, 1.0] * 6
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_chunks_that_have_other_widths_than_they_say(client, alone):
+    X = da.from_array(np.arange(24.0).reshape(4, 6), chunks=(4, 3))
+    lying = X.map_blocks(lambda x: x[:, :2], dtype=X.dtype)
+    assert lying.chunks == X.chunks
+    opened = rd.updates(lying, client=None if alone else client)
+    with pytest.raises(ValueError, match=r"a shard should have 3 columns, and its shape is \(4, 2\)"):
+        rc.median(opened)
+
+
 def never(*_):
     raise AssertionError("computed")
 
