@@ -78,6 +78,8 @@ def paths(source: Source) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, given):
         if not path.is_dir():
+            if not path.suffix and not path.exists():
+                raise FileNotFoundError(f"there is no {path}")
             found.append(path)
             continue
         within = sorted(

@@ -49,9 +49,10 @@ class RobustStrategy(FedAvg):
         Whether to certify every new model, as `certify` does, which needs a rule with an f; a number of seconds (or a
         `Budget`) bounds the search.
     **options
-        Those of ``flwr.serverapp.strategy.FedAvg``. ``min_train_nodes`` is at least what the rule needs: Flower waits
-        for so many. ``train_metrics_aggr_fn`` and ``evaluate_metrics_aggr_fn`` are `median_metrics` by default; what
-        they raise is logged. ``weighted_by_key`` names what they leave out.
+        Those of ``flwr.serverapp.strategy.FedAvg``. ``min_train_nodes`` and ``min_available_nodes`` are at least what
+        the rule needs: Flower waits for so many, without end. ``train_metrics_aggr_fn`` and
+        ``evaluate_metrics_aggr_fn`` are `median_metrics` by default; what they raise is logged. ``weighted_by_key``
+        names what they leave out.
 
     Attributes
     ----------
@@ -97,7 +98,8 @@ class RobustStrategy(FedAvg):
         self, rule: Rule | str, *, f: int | None = None, certify: bool | float | Budget = False, **options: Any
     ) -> None:
         self._server = Server.of(rule, f, certify)
-        options["min_train_nodes"] = max(options.get("min_train_nodes", 2), self._server.least_clients)
+        for wanted in ("min_train_nodes", "min_available_nodes"):
+            options[wanted] = max(options.get(wanted, 2), self._server.least_clients)
         for purpose in ("train", "evaluate"):
             if options.get(f"{purpose}_metrics_aggr_fn") is None:
                 options[f"{purpose}_metrics_aggr_fn"] = median_metrics
@@ -105,18 +107,19 @@ class RobustStrategy(FedAvg):
         self.rule = self._server.rule
         self.rounds: dict[int, Round] = {}
         self._model: Model | None = None
+        self._sent: ArrayRecord | None = None
         self._asked: tuple[int, ...] = ()
 
     def summary(self) -> None:
         """Log the rule, and what FedAvg logs."""
-        LOGGER.info("\t├──> Rule: %r", self.rule)
+        LOGGER.info("\t├──> Rule: %r, which needs %d nodes", self.rule, self._server.least_clients)
         super().summary()
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Ask nodes to train, as FedAvg does, and remember whom, and what a reply must be like."""
-        self._model = Model(arrays)
+        self._model, self._sent = Model(arrays), arrays
         messages = list(super().configure_train(server_round, arrays, config, grid))
         self._asked = tuple(sorted(message.metadata.dst_node_id for message in messages))
         return messages
@@ -124,7 +127,7 @@ class RobustStrategy(FedAvg):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """The rule's model, or None where it has to stay as it is; and the metrics of the round."""
+        """The rule's model, or the one that was sent where it has to stay as it is; and the metrics of the round."""
         model, asked = self._model, self._asked
         if model is None or not asked:
             return None, None
@@ -133,7 +136,7 @@ class RobustStrategy(FedAvg):
         told.log(server_round)
         self.rounds[server_round] = told
         if new is None:
-            return None, MetricRecord(told.metrics())
+            return self._sent, MetricRecord(told.metrics())
         used = [content for node, content in zip(asked, contents, strict=True) if node not in told.dropped]
         metrics = self._of_clients(self.train_metrics_aggr_fn, used)
         arrays = ArrayRecord({key: Array(array) for key, array in new.items()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import re
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -205,7 +206,8 @@ class Server:
             result = self.rule.aggregate(rows, malformed="drop")
         except ValueError as error:  # a ConstraintError: too many are lost
             lost = {asked[i]: why for i, row in enumerate(rows) if (why := _unusable(row))}
-            return None, Round(asked, lost, failure=str(error), seconds=time.perf_counter() - start)
+            failure = re.sub(r"\bclient (\d+)\b", lambda found: f"node {asked[int(found[1])]}", str(error))
+            return None, Round(asked, lost, failure=failure, seconds=time.perf_counter() - start)
         certificate = None
         if self.budget is not None:
             assert self.rule.f is not None  # of() has seen to it

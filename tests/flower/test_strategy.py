@@ -119,6 +119,7 @@ def test_when_more_than_f_are_lost_the_model_stays_and_the_run_goes_on(attack, c
     strategy = RobustStrategy(rc.MultiKrum(f=1))
     result, accuracy = fed.run(strategy, attack, rounds=2)
     assert accuracy == fed.accuracy(fed.record(fed.first_model()))
+    assert result.arrays.keys() == fed.record(fed.first_model()).keys()
     for number, told in strategy.rounds.items():
         assert "2 of 11 updates cannot be used, more than f = 1" in told.failure
         assert told.selected == () and len(told.dropped) == 2
@@ -132,10 +133,11 @@ def test_a_round_that_keeps_the_model_says_so(caplog):
     logger.setLevel(logging.INFO)
     logger.addHandler(caplog.handler)
     try:
-        assert trained(RobustStrategy(rc.Krum(f=0)), model(), [model(), None, model()])[0] is None
+        kept, _ = trained(RobustStrategy(rc.Krum(f=0)), model(), [model(), None, model()])
     finally:
         logger.removeHandler(caplog.handler)
-    assert "Dropped node 102: missing" in caplog.text
+    assert kept.keys() == model().keys() and all(np.array_equal(kept[key], array) for key, array in model().items())
+    assert "Dropped node 102: missing" in caplog.text and "node 102: missing)" in caplog.text
     assert "round 1 keeps the model: krum: 1 of 3 updates cannot be used, more than f = 0" in caplog.text
 
 
