@@ -36,7 +36,7 @@ NEEDING = {
     "import robustcore as rc; rc.backends.dask": "dask",
     "from robustcore.backends import torch": "torch",
     "from robustcore import files; files.save('u.pt', {'w': [1.0]})": "torch",
-    "from robustcore import files; open('u.pt', 'w').close(); files.load('u.pt')": "torch",
+    "from robustcore import files; open('u.pt', 'wb').write(b'PK'); files.load('u.pt')": "torch",
     "from robustcore import files; open('u.safetensors', 'wb').write(BFLOAT16); files.load('u.safetensors')": "cli",
     "import robustcore as rc; rc.validity.convex([0.0], [[0.0], [1.0]])": "geometry",
     "from robustcore import bounds; bounds.plot(10, 2, 'p.png')": "plot",
