@@ -71,8 +71,9 @@ struct Farthest {
 // not matter).
 struct Nearest {
   static constexpr int panel = 32, together = 4;
+  static constexpr int columns = 64;  // of a panel, that are turned at a time: 16 KB
   static constexpr int groups(int k) { return (k + together - 1) / together; }
-  static constexpr std::int64_t scratch(int k) { return (64 + groups(k) * together) * panel; }  // doubles
+  static constexpr std::int64_t scratch(int k) { return (columns + groups(k) * together) * panel; }  // doubles
 };
 
 struct Kernels {

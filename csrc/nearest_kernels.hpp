@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 
 #include "kernels.hpp"
 #include "simd.hpp"
@@ -14,7 +13,6 @@ namespace {
 
 // Coordinates of a panel of points are turned, so that a vector holds one coordinate of several points: each point has
 // a lane of its own, in which its square is added up coordinate after coordinate, whatever the width of the vectors.
-inline constexpr int panel_columns = 64;  // turned at a time: 16 KB
 #if defined(__AVX512F__) || defined(__aarch64__)
 inline constexpr int panel_vectors = 4;  // in registers, beside as many for each of the centers that go together
 #else
@@ -51,12 +49,12 @@ void nearest(const T* points, std::int64_t count, int d, const double* centers, 
              std::int32_t* labels, double* distances) {
   constexpr int panel = Nearest::panel;
   const int groups = Nearest::groups(k);
-  double *const turned = scratch, *const squares = scratch + panel_columns * panel;
+  double *const turned = scratch, *const squares = scratch + Nearest::columns * panel;
   for (std::int64_t first = 0; first < count; first += panel) {
     const int part = static_cast<int>(std::min<std::int64_t>(panel, count - first));
     std::fill_n(squares, groups * Nearest::together * panel, 0.0);
-    for (int from = 0; from < d; from += panel_columns) {
-      const int columns = std::min(panel_columns, d - from);
+    for (int from = 0; from < d; from += Nearest::columns) {
+      const int columns = std::min(Nearest::columns, d - from);
       for (int p = 0; p < part; ++p) {
         const T* point = points + (first + p) * d + from;
         for (int j = 0; j < columns; ++j) turned[j * panel + p] = static_cast<double>(point[j]);

@@ -59,6 +59,26 @@ def run_script(tmp_path):
 
 
 @pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command line in an empty folder: the exit code, and what was written to stdout and stderr."""
+    from robustcore import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["robustcore", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+@pytest.fixture
 def ctrl_c():
     """Interrupt a script that prints "started" before long work, and "interrupted" after KeyboardInterrupt."""
 

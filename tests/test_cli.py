@@ -12,24 +12,7 @@ import numpy as np
 import pytest
 
 import robustcore as rc
-from robustcore import cli, files
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["robustcore", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return command
+from robustcore import files
 
 
 @pytest.fixture

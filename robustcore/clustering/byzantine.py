@@ -148,7 +148,7 @@ def drawn_liars(name: str, byzantine: Any, m: int, rng: np.random.Generator) -> 
     """The Byzantine machines, in order: none, so many, or those given."""
     if byzantine is None:
         return np.empty(0, np.int64)
-    if isinstance(byzantine, Iterable) and np.ndim(byzantine):  # type: ignore[arg-type]  # of a set it is 0
+    if isinstance(byzantine, Iterable) and not (isinstance(byzantine, np.ndarray) and byzantine.ndim == 0):
         given = [as_count(name, "a Byzantine machine", i) for i in byzantine]
         if len(set(given)) < len(given) or any(i >= m for i in given):
             raise ValueError(f"{name}: Byzantine machines are different numbers from 0 to {m - 1}, not {given}")

@@ -244,14 +244,15 @@ class KMedians(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
             drop = cost - total(weights, distances)
             if drop > 0.0:
                 centers, cost = moved, cost - drop
-            else:  # by rounding alone
-                labels, distances = nearest(X, centers)
-            if drop > self.tol * cost and tolerance > EXACT:
-                tolerance = max(EXACT, min(ROUGH, 0.3 * math.sqrt(drop / cost)))
-            elif not drop > self.tol * cost:
-                if tolerance == EXACT:
-                    break
+            if drop > self.tol * cost:
+                if tolerance > EXACT:
+                    tolerance = max(EXACT, min(ROUGH, 0.3 * math.sqrt(drop / cost)))
+            elif tolerance == EXACT:
+                break
+            else:
                 tolerance = EXACT
+                if not drop > 0.0:  # by rounding alone
+                    labels, distances = nearest(X, centers)
         return centers, cost, iterations
 
     def predict(self, X: ArrayLike) -> Labels:

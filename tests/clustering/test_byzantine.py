@@ -353,3 +353,13 @@ def test_threads_of_other_libraries_change_nothing(solver):
     assert found[0].kept_.tolist() == found[1].kept_.tolist()
     assert np.array_equal(found[0].costs_, found[1].costs_)
     assert np.array_equal(found[0].cluster_centers_, found[1].cluster_centers_)
+
+
+@pytest.mark.parametrize("who", [{4, 1}, (1, 4), [4, 1], np.array([1, 4]), range(1, 5, 3)])
+def test_liars_in_any_collection(who):
+    assert ByzantineKMeans(3, t=2, assignment=by_five, byzantine=who).fit(clouds()).byzantine_.tolist() == [1, 4]
+
+
+def test_how_many_liars_as_any_whole_number():
+    for count in (2, np.int64(2), np.array(2)):
+        assert len(ByzantineKMeans(3, t=2, assignment=by_five, byzantine=count).fit(clouds()).byzantine_) == 2

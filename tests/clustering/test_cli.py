@@ -15,7 +15,6 @@ import pytest
 pytest.importorskip("sklearn")
 pytest.importorskip("click")
 
-from robustcore import cli
 from robustcore.clustering import (
     ATTACKS,
     ByzantineKMeans,
@@ -29,21 +28,10 @@ from robustcore.clustering import mixture as known
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def run(run, monkeypatch):
+    """``robustcore cluster`` with these arguments."""
     monkeypatch.setenv("COLUMNS", "80")
-
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["robustcore", "cluster", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return command
+    return lambda *arguments: run("cluster", *arguments)
 
 
 @pytest.fixture
